@@ -1,0 +1,38 @@
+-- question: What has this identity reached: tenants, services, resources, other identities?
+-- param identity: identity_uid as the tables spell it
+-- param days = 90: how far to look back
+-- controls: NHI5:2025, CC7.3, A.8.2, 7.2.5, PR.AA-05
+-- caveat: it shows what was reached with success, not what could be reached
+WITH since AS (
+  SELECT CAST(coalesce(max(watermark_time), max(committed_time)) AS DATE) - CAST(concat(:days, ' days') AS INTERVAL) AS day
+  FROM epochs
+),
+done AS (
+  SELECT *
+  FROM events
+  WHERE event_date > (SELECT day FROM since)
+    AND outcome <> 'failure'
+    AND (identity_uid = CAST(:identity AS VARCHAR) OR array_has(chain, CAST(:identity AS VARCHAR)))
+),
+reached AS (
+  SELECT 'tenant' AS what, tenant_uid AS uid, event_time, read_only FROM done
+  UNION ALL
+  SELECT 'service' AS what, service AS uid, event_time, read_only FROM done
+  UNION ALL
+  SELECT 'identity' AS what, acting_uid AS uid, event_time, read_only
+  FROM done
+  WHERE acting_uid <> CAST(:identity AS VARCHAR)
+  UNION ALL
+  SELECT 'resource' AS what, unnest(resource_uids) AS uid, event_time, read_only FROM done
+)
+SELECT
+  what,
+  uid,
+  count(*) AS events,
+  sum(CASE WHEN read_only THEN 0 ELSE 1 END) AS writes,
+  min(event_time) AS first_time,
+  max(event_time) AS last_time
+FROM reached
+WHERE uid IS NOT NULL
+GROUP BY what, uid
+ORDER BY what, events DESC, uid

@@ -1,0 +1,38 @@
+//! `keytrail config check|print|schema`.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use super::Global;
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigCommand {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Read file and environment, check every key and secret, say nothing if all is well
+    Check,
+    /// Print the settings that are in force, defaults included; secrets stay references
+    Print,
+    /// Print the JSON Schema of the configuration
+    Schema,
+}
+
+impl ConfigCommand {
+    pub(super) fn run(self, global: &Global) -> Result<()> {
+        match self.what {
+            What::Check => {
+                let config = global.load()?;
+                config.decoding()?;
+                config.kafka_properties()?;
+                global.say("configuration: ok");
+            }
+            What::Print => print!("{}", toml::to_string(&global.load()?)?),
+            What::Schema => print!("{}", crate::config::schema_json()),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! `keytrail demo`: a sample estate, a broker in this process, the real pipeline, and what it found.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::replay::{settings, summary};
+use super::simulate::Estate;
+use super::{Exit, Global, block_on, sql, stop_on_signals};
+use crate::config::Start;
+use crate::ingest::{Embedded, IngestError, Kafka, RecordSource, Stop};
+use crate::live::{LiveFinding, View};
+use crate::pipeline::{self, Settings};
+use crate::query::{Format, Session};
+use crate::simulate::{Simulation, Story, TOPICS};
+
+/// Partitions of each topic: the embedded broker keeps 5 MiB in each, and the demo needs about half of that.
+const PARTITIONS: i32 = 12;
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Folder for the lake; it must be empty or not exist
+    #[arg(
+        long,
+        env = "KEYTRAIL_DATA",
+        default_value = "keytrail-demo",
+        value_name = "DIR"
+    )]
+    data: PathBuf,
+    /// End after the summary instead of opening a prompt for questions
+    #[arg(long)]
+    no_console: bool,
+    #[command(flatten)]
+    estate: Estate,
+}
+
+impl Demo {
+    pub(super) fn run(self, global: &Global) -> Result<()> {
+        prepare(&self.data)?;
+        let config = global.load()?;
+        // Small epochs, so that the demo shows more than one.
+        let settings = Settings {
+            epoch_age: Duration::from_secs(3_600),
+            epoch_bytes: 24 << 20,
+            finite: true,
+            ..settings(&config, self.data.clone(), false)?
+        };
+        let stop = Stop::default();
+        stop_on_signals(&stop)?;
+        let started = Instant::now();
+        let (broker, stories) = publish(&self.estate, global)?;
+        let view = Arc::new(View::default());
+        let brokers = broker.brokers();
+        let topics: Vec<String> = TOPICS.iter().map(|topic| (*topic).to_owned()).collect();
+        let outcome = pipeline::run(
+            &settings,
+            |positions| {
+                let properties = config.kafka_properties().unwrap_or_default();
+                let kafka = Kafka::connect(
+                    &brokers,
+                    &topics,
+                    &properties,
+                    Start::Earliest,
+                    positions,
+                    true,
+                )?;
+                Ok(Box::new(kafka) as Box<dyn RecordSource>)
+            },
+            &view,
+            &stop,
+        )?;
+        drop(broker);
+        println!("\n{}", summary(&view, outcome));
+        println!(
+            "in all {:.1} s, broker and simulation included\n",
+            started.elapsed().as_secs_f64()
+        );
+        let missed = tell(&view.findings(), &stories);
+        block_on(show_counts(&self.data))?;
+        self.farewell();
+        if missed > 0 && !stop.requested() {
+            return Err(Exit(6, format!("{missed} planted stories were not found")).into());
+        }
+        if !self.no_console && std::io::stdin().is_terminal() {
+            sql::prompt(&self.data, Format::Table)?;
+        }
+        Ok(())
+    }
+
+    fn farewell(&self) {
+        let data = self.data.display();
+        println!("\nThe evidence is in {data}. Ask it:");
+        println!("  keytrail findings list --data {data}");
+        println!("  keytrail query dormant-identities --data {data}");
+        println!("  keytrail sql --data {data} \"SELECT * FROM events LIMIT 5\"");
+        println!("  keytrail verify --data {data}");
+    }
+}
+
+/// Makes sure the demo starts from nothing. What an earlier demo left is its own and is replaced; anything else is not.
+fn prepare(data: &Path) -> Result<()> {
+    if !data.exists() {
+        return Ok(());
+    }
+    let mut entries = std::fs::read_dir(data)
+        .with_context(|| format!("cannot read {}", data.display()))?
+        .collect::<Result<Vec<_>, _>>()?;
+    entries.retain(|entry| {
+        let name = entry.file_name();
+        !["ledger", "state", "tables"]
+            .iter()
+            .any(|ours| name == *ours)
+    });
+    if entries.is_empty() {
+        std::fs::remove_dir_all(data)
+            .with_context(|| format!("cannot remove {}", data.display()))?;
+        return Ok(());
+    }
+    let text = format!(
+        "{} holds something other than a lake; pass --data with an empty folder",
+        data.display()
+    );
+    Err(Exit(2, text).into())
+}
+
+/// Starts the broker and writes the estate's logs to it.
+fn publish(estate: &Estate, global: &Global) -> Result<(Embedded, Vec<Story>), IngestError> {
+    let mut broker = Embedded::start(&TOPICS, PARTITIONS)?;
+    let mut simulation = Simulation::new(estate.params());
+    let stories = simulation.stories().to_vec();
+    let mut messages = 0_u64;
+    for batch in simulation.by_ref() {
+        for message in batch.messages {
+            // Round robin, as a producer without keys does it.
+            let partition = (messages % PARTITIONS.unsigned_abs() as u64) as i32;
+            broker.send(
+                message.topic,
+                partition,
+                message.key.as_deref(),
+                message.time,
+                &message.payload,
+            )?;
+            messages += 1;
+        }
+    }
+    broker.flush()?;
+    broker.check(&TOPICS, PARTITIONS)?;
+    let totals = simulation.totals();
+    global.say(format_args!(
+        "a sample estate: {} identities, {} days, {} log records ({} twice) in {messages} messages on {} topics at {}",
+        estate.identities,
+        estate.days,
+        totals.elements,
+        totals.duplicates,
+        TOPICS.len(),
+        broker.brokers()
+    ));
+    Ok((broker, stories))
+}
+
+/// Tells of each planted story whether it was found, and gives how many were not.
+fn tell(findings: &[LiveFinding], stories: &[Story]) -> usize {
+    let mut missed = 0;
+    println!("{} findings; what was planted:", findings.len());
+    for story in stories {
+        let found = findings.iter().find(|finding| {
+            finding.news.detector == story.detector
+                && finding.news.identity_uid.as_ref() == story.identity_uid
+        });
+        match found {
+            Some(finding) => {
+                println!("  found   {:<16} {}", story.name, finding.news.finding_uid);
+                println!(
+                    "          {} ({}): {}",
+                    finding.news.detector, finding.news.severity, finding.news.summary
+                );
+            }
+            None => {
+                missed += 1;
+                println!("  MISSED  {:<16} {}", story.name, story.description);
+            }
+        }
+    }
+    let planted = |finding: &LiveFinding| {
+        stories
+            .iter()
+            .any(|story| finding.news.identity_uid.as_ref() == story.identity_uid)
+    };
+    let others: Vec<_> = findings
+        .iter()
+        .filter(|finding| !planted(finding))
+        .collect();
+    println!(
+        "  {} findings about identities without a story",
+        others.len()
+    );
+    for finding in others.iter().take(5) {
+        println!(
+            "          {} {}: {}",
+            finding.news.finding_uid, finding.news.detector, finding.news.summary
+        );
+    }
+    missed
+}
+
+async fn show_counts(data: &Path) -> Result<()> {
+    let session = Session::open(data).await?;
+    let sql = "SELECT provider, identity_kind, count(*) AS events, count(DISTINCT identity_uid) AS identities \
+         FROM events GROUP BY 1, 2 ORDER BY 3 DESC";
+    println!(
+        "\nevents by provider and kind of identity, as of epoch {}:",
+        session.epoch()
+    );
+    let (schema, batches) = session.sql(sql).await?;
+    crate::query::write(&mut std::io::stdout(), Format::Table, schema, &batches)?;
+    Ok(())
+}

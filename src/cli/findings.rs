@@ -1,0 +1,98 @@
+//! `keytrail findings list|show`.
+
+use anyhow::Result;
+use arrow::array::AsArray;
+use arrow::datatypes::DataType;
+use clap::{Args, Subcommand};
+
+use super::{Exit, Lake, Output, block_on, print_answer};
+use crate::query::Session;
+
+#[derive(Debug, Args)]
+pub(super) struct Findings {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    lake: Lake,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Every finding in its latest revision, the gravest first
+    List,
+    /// One finding: what, who, why, and the events behind it
+    Show {
+        /// Id of the finding, or its beginning
+        id: String,
+    },
+}
+
+const LIST: &str = "SELECT finding_uid, severity, detector, status, first_event_time, event_count, identity_uid, title \
+    FROM finding ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 \
+    WHEN 'low' THEN 3 ELSE 4 END, first_event_time";
+
+impl Findings {
+    pub(super) fn run(self) -> Result<()> {
+        let format = self.output.format();
+        block_on(async {
+            let session = Session::open(&self.lake.data).await?;
+            match self.what {
+                None | Some(What::List) => print_answer(&session, LIST, format).await,
+                Some(What::Show { id }) => show(&session, &id, format).await,
+            }
+        })
+    }
+}
+
+async fn show(session: &Session, id: &str, format: crate::query::Format) -> Result<()> {
+    let wanted: String = id
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .collect();
+    let sql = format!(
+        "SELECT finding_uid, severity, confidence, status, detector, identity_uid, tenant_uid, title, summary, \
+         why_json, first_event_time, last_event_time, event_count, array_to_string(controls, ', ') AS controls, \
+         array_to_string(attacks, ', ') AS attacks, sql FROM finding \
+         WHERE starts_with(finding_uid, '{wanted}') ORDER BY finding_uid LIMIT 2"
+    );
+    let (schema, batches) = session.sql(&sql).await?;
+    let rows: usize = batches
+        .iter()
+        .map(arrow::record_batch::RecordBatch::num_rows)
+        .sum();
+    if rows != 1 {
+        let text = if rows == 0 {
+            format!("no finding begins with {id:?}; `keytrail findings list` shows them")
+        } else {
+            format!("several findings begin with {id:?}; give more of the id")
+        };
+        return Err(Exit(2, text).into());
+    }
+    let Some(batch) = batches.iter().find(|batch| batch.num_rows() == 1) else {
+        return Ok(());
+    };
+    let mut events = String::new();
+    for (column, field) in batch.columns().iter().zip(schema.fields()) {
+        let text = match column.data_type() {
+            DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => {
+                let column = arrow::compute::cast(column, &DataType::Utf8)?;
+                column.as_string::<i32>().value(0).to_owned()
+            }
+            _ => arrow::util::display::array_value_to_string(column, 0)?,
+        };
+        if field.name() == "sql" {
+            events.clone_from(&text);
+        }
+        eprintln!("{:>16}  {text}", field.name());
+    }
+    let columns = "SELECT event_time, operation, outcome, source_ip, tenant_uid, credential_uid, \
+         array_to_string(chain, ' > ') AS chain, event_uid FROM (";
+    print_answer(
+        session,
+        &format!("{columns}{events}) ORDER BY event_time, event_uid"),
+        format,
+    )
+    .await
+}

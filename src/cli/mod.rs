@@ -1,0 +1,263 @@
+//! One file per command. stdout is data, stderr is talk; the exit code says how it ended.
+
+mod config;
+mod decode;
+mod demo;
+mod findings;
+mod query;
+mod replay;
+mod run;
+mod simulate;
+mod sql;
+mod verify;
+
+use std::fmt;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+use crate::ingest::{IngestError, Stop};
+use crate::lake::LakeError;
+use crate::pipeline::PipelineError;
+use crate::query::{Format, QueryError, Session};
+use crate::telemetry;
+
+/// What each exit code means; the same list stands in the runbook.
+const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  findings at or above --fail-on
+  2  usage
+  3  configuration
+  4  source or sink unavailable
+  6  integrity: evidence is damaged or in doubt";
+
+/// Who did this, with which credential, and should it still be able to?
+#[derive(Debug, Parser)]
+#[command(
+    name = "keytrail",
+    version,
+    before_help = "Examples:
+  keytrail demo                                              a sample estate through the real pipeline, nothing installed
+  keytrail replay --from ./logs --data ./lake                log files → evidence
+  keytrail sql --data ./lake \"SELECT * FROM finding\"         ask in SQL
+  keytrail query dormant-identities --data ./lake -p days=60 ask a prepared question
+  keytrail run --config keytrail.toml                        Kafka → evidence, until stopped",
+    after_help = EXIT_CODES
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// Configuration file. Settings in the environment (KEYTRAIL_LAKE__EPOCH_AGE=5s) go over it
+    #[arg(long, global = true, env = "KEYTRAIL_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Say only what is wrong
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Publish a labelled sample estate to a broker in this process, run the real pipeline over it, tell what was found
+    Demo(demo::Demo),
+    /// The service: Kafka → evidence, until stopped
+    Run(run::Run),
+    /// The same pipeline over files and folders
+    Replay(replay::Replay),
+    /// Say what each message is: layers, source, event or reject. Writes nothing
+    Decode(decode::Decode),
+    /// Ask the evidence in SQL; without a statement, in a prompt
+    Sql(sql::Sql),
+    /// Ask one of the prepared questions; without a name, list them
+    Query(query::Query),
+    /// List findings, or show one with its reasons and events
+    Findings(findings::Findings),
+    /// Check the lake: chain, offsets, conservation, files, tables
+    Verify(verify::Verify),
+    /// Write a labelled sample estate to files
+    Simulate(simulate::Simulate),
+    /// Check, print or describe the configuration
+    Config(config::ConfigCommand),
+}
+
+/// Which lake to read.
+#[derive(Debug, Args)]
+struct Lake {
+    /// Folder of the lake
+    #[arg(long, env = "KEYTRAIL_DATA", value_name = "DIR")]
+    data: PathBuf,
+}
+
+/// In which form to print.
+#[derive(Debug, Args)]
+struct Output {
+    /// Form of the result: a table on a terminal, ndjson when piped
+    #[arg(long, short, value_enum)]
+    output: Option<Format>,
+}
+
+impl Output {
+    fn format(&self) -> Format {
+        self.output.unwrap_or_else(|| {
+            if std::io::stdout().is_terminal() {
+                Format::Table
+            } else {
+                Format::Ndjson
+            }
+        })
+    }
+}
+
+/// An ending that is no error but not 0 either.
+#[derive(Debug)]
+struct Exit(u8, String);
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.1)
+    }
+}
+
+impl std::error::Error for Exit {}
+
+/// Runs the command line and gives the process's exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::start(cli.global.quiet || !matches!(cli.command, Command::Run(_)));
+    let result = match cli.command {
+        Command::Demo(command) => command.run(&cli.global),
+        Command::Run(command) => command.run(&cli.global),
+        Command::Replay(command) => command.run(&cli.global),
+        Command::Decode(command) => command.run(&cli.global),
+        Command::Sql(command) => command.run(),
+        Command::Query(command) => command.run(),
+        Command::Findings(command) => command.run(),
+        Command::Verify(command) => command.run(),
+        Command::Simulate(command) => command.run(&cli.global),
+        Command::Config(command) => command.run(&cli.global),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("keytrail: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// Whether the reader of our output has left, as `head` does: that is its right and no error of ours.
+fn broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    for cause in error.chain() {
+        if let Some(exit) = cause.downcast_ref::<Exit>() {
+            return exit.0;
+        }
+        if cause.is::<ConfigError>() {
+            return 3;
+        }
+        if let Some(error) = cause.downcast_ref::<PipelineError>() {
+            return if error.integrity() { 6 } else { 4 };
+        }
+        if let Some(error) = cause.downcast_ref::<LakeError>() {
+            return if error.integrity() { 6 } else { 4 };
+        }
+        if let Some(error) = cause.downcast_ref::<QueryError>() {
+            return match error {
+                QueryError::Lake(error) if error.integrity() => 6,
+                QueryError::NoLake(_) | QueryError::Delta { .. } | QueryError::Lake(_) => 4,
+                _ => 2,
+            };
+        }
+        if cause.is::<IngestError>() {
+            return 4;
+        }
+    }
+    4
+}
+
+impl Global {
+    /// The configuration: file, then environment.
+    fn load(&self) -> Result<Config, ConfigError> {
+        crate::config::load(self.config.as_deref(), std::env::vars())
+    }
+
+    /// Says something to the person at the terminal, unless they asked for quiet.
+    fn say(&self, text: impl fmt::Display) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+}
+
+/// A runtime for commands that read the lake.
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(future)
+}
+
+/// Asks `sql` of the lake in `data` and prints the answer.
+async fn print_sql(data: &Path, sql: &str, format: Format) -> Result<()> {
+    let session = Session::open(data).await?;
+    print_answer(&session, sql, format).await
+}
+
+async fn print_answer(session: &Session, sql: &str, format: Format) -> Result<()> {
+    let (schema, batches) = session.sql(sql).await?;
+    let mut out = std::io::BufWriter::new(std::io::stdout());
+    crate::query::write(&mut out, format, schema, &batches)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Requests `stop` on Ctrl-C and on SIGTERM; a second Ctrl-C ends the process at once.
+fn stop_on_signals(stop: &Stop) -> Result<()> {
+    let stop = stop.clone();
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let Ok(runtime) = runtime else { return };
+            runtime.block_on(async {
+                wait_for_signal().await;
+                telemetry::Event::Stopping.tell();
+                stop.request();
+                wait_for_signal().await;
+                std::process::exit(130);
+            });
+        })?;
+    Ok(())
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => (),
+        _ = terminate.recv() => (),
+    }
+}

@@ -1,0 +1,91 @@
+//! `keytrail query`: the prepared questions.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{Lake, Output, block_on, print_sql};
+use crate::query::{QueryError, Question, bind, questions};
+
+#[derive(Debug, Args)]
+pub(super) struct Query {
+    /// Question to ask; left out, the questions are listed
+    name: Option<String>,
+    /// A value that the question takes, `-p days=60`
+    #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = pair)]
+    params: Vec<(String, String)>,
+    #[command(flatten)]
+    lake: OptionalLake,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Listing the questions needs no lake.
+#[derive(Debug, Args)]
+struct OptionalLake {
+    /// Folder of the lake
+    #[arg(long, env = "KEYTRAIL_DATA", value_name = "DIR")]
+    data: Option<std::path::PathBuf>,
+}
+
+impl Query {
+    pub(super) fn run(self) -> Result<()> {
+        let questions = questions()?;
+        let Some(name) = &self.name else {
+            for question in &questions {
+                print_question(question);
+            }
+            return Ok(());
+        };
+        let question = questions
+            .iter()
+            .find(|question| question.name == *name)
+            .ok_or_else(|| unknown(name, &questions))?;
+        let Some(data) = self.lake.data else {
+            print_question(question);
+            return Err(
+                QueryError::Question("--data says of which lake to ask it".to_owned()).into(),
+            );
+        };
+        let lake = Lake { data };
+        let given: BTreeMap<String, String> = self.params.into_iter().collect();
+        let sql = bind(question, &given)?;
+        for caveat in &question.caveats {
+            eprintln!("note: {caveat}");
+        }
+        block_on(print_sql(&lake.data, &sql, self.output.format()))
+    }
+}
+
+fn print_question(question: &Question) {
+    println!("{}", question.name);
+    println!("    {}", question.asks);
+    for param in &question.params {
+        let default = match &param.default {
+            Some(default) => format!("default {default}"),
+            None => "must be given".to_owned(),
+        };
+        println!("    -p {}=…  {} ({default})", param.name, param.meaning);
+    }
+    if !question.controls.is_empty() {
+        println!("    controls: {}", question.controls.join(", "));
+    }
+}
+
+fn unknown(name: &str, questions: &[Question]) -> QueryError {
+    let nearest = questions
+        .iter()
+        .map(|question| (strsim::jaro_winkler(name, &question.name), &question.name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or_else(String::new, |(_, name)| format!("; did you mean {name}?"));
+    QueryError::Question(format!(
+        "there is no question {name:?}{nearest} `keytrail query` lists them"
+    ))
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("{text:?} is not NAME=VALUE"))
+}

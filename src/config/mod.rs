@@ -1,0 +1,358 @@
+//! Defaults < file < environment < flags → one checked [`Config`].
+//!
+//! Unknown keys are errors, because a setting that is misspelt and ignored is a setting that is silently not made.
+//! `Config` never crosses the line upward: it is taken apart into the parameters of the pure part here.
+
+mod load;
+mod span;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{attribute, decode, detect, engine};
+
+pub use load::{load, schema_json};
+pub use span::Span;
+
+/// Why a configuration is refused. Always the user's to mend: exit code 3.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{origin}: {reason}{suggestion}")]
+    Invalid {
+        origin: String,
+        reason: String,
+        suggestion: String,
+    },
+    #[error("{key}: {reason}")]
+    Secret { key: String, reason: String },
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub kafka: Kafka,
+    pub lake: Lake,
+    pub decode: Decode,
+    pub identity: Identity,
+    pub detect: Detect,
+}
+
+/// Where records come from.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kafka {
+    /// Brokers to start from, `host:port`.
+    pub brokers: Vec<String>,
+    /// Topics to read. Every message says itself which log it comes from.
+    pub topics: Vec<Topic>,
+    /// Where a partition begins that the ledger does not know yet. From then on the ledger alone decides.
+    pub start: Start,
+    /// librdkafka properties, passed through; a value `env:NAME` or `file:/path` is read from there.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// One topic.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Topic {
+    /// Name of the topic.
+    pub name: String,
+}
+
+/// Where to begin on a partition that the ledger does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// With the oldest record that the broker still has: evidence should miss nothing that can be had.
+    #[default]
+    Earliest,
+    /// With what comes after the start.
+    Latest,
+}
+
+/// Where evidence goes.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lake {
+    /// Folder of the lake.
+    pub url: String,
+    /// Name under which this lake's ledger counts. A lake has one writer per job.
+    pub job: String,
+    /// How long a record may wait before its epoch is committed. Shorter means fresher rows and more small files.
+    pub epoch_age: Span,
+    /// How many payload bytes an epoch holds at most. It bounds memory: an epoch needs about three times as much.
+    pub epoch_bytes: usize,
+    /// A full snapshot of the state is written every so many epochs, deltas in between. Recovery reads one snapshot
+    /// and the deltas after it.
+    pub snapshot_epochs: i64,
+}
+
+impl Default for Lake {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            job: "main".to_owned(),
+            epoch_age: Span::seconds(10),
+            epoch_bytes: 64 << 20,
+            snapshot_epochs: 32,
+        }
+    }
+}
+
+/// Limits on what one message may hold. A message beyond them becomes a row in `rejects`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Decode {
+    /// Bytes of one message as it came.
+    pub message_bytes_max: usize,
+    /// Bytes after decompression.
+    pub decompressed_bytes_max: usize,
+    /// Decompressed bytes per compressed byte. Audit logs reach about 30; a bomb reaches thousands.
+    pub ratio_max: usize,
+    /// Nesting of JSON. Genuine records stay below 20.
+    pub depth_max: usize,
+    /// Elements in one message.
+    pub elements_max: usize,
+    /// Envelopes around one element.
+    pub layers_max: usize,
+    /// 64 hexadecimal digits, as `env:NAME` or `file:/path`. With it a secret is replaced by a keyed hash, so that two
+    /// uses of one secret can be seen to be the same; without it, by the word `redacted`.
+    pub redaction_key: Option<String>,
+}
+
+impl Default for Decode {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 16 << 20,
+            decompressed_bytes_max: 64 << 20,
+            ratio_max: 200,
+            depth_max: 64,
+            elements_max: 100_000,
+            layers_max: 6,
+            redaction_key: None,
+        }
+    }
+}
+
+/// Attribution, profiles and their limits.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Identity {
+    /// How much later than its neighbours an event may come and still be judged in order. CloudTrail delivers within
+    /// 5 to 15 minutes as a rule. Findings wait this long; activity rows do not.
+    pub lateness: Span,
+    /// The same for files, which are listed by day or hour more often than written in order.
+    pub replay_lateness: Span,
+    /// An event dated further ahead than this is flagged and moves no watermark.
+    pub future_max: Span,
+    /// How long after its expiry an issued credential is remembered for late uses.
+    pub session_memory: Span,
+    /// Issued credentials remembered at once.
+    pub sessions_max: usize,
+    /// Events that wait for the event that issued their credential.
+    pub pending_max: usize,
+    /// Event ids remembered to recognise duplicates.
+    pub duplicates_max: usize,
+    /// Identities with a profile.
+    pub profiles_max: usize,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self {
+            lateness: Span::minutes(20),
+            replay_lateness: Span::minutes(26 * 60),
+            future_max: Span::minutes(10),
+            session_memory: Span::minutes(7 * 24 * 60),
+            sessions_max: 1_000_000,
+            pending_max: 1_000_000,
+            duplicates_max: 4_000_000,
+            profiles_max: 1_000_000,
+        }
+    }
+}
+
+/// Thresholds of the detectors.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Detect {
+    pub cross_system: CrossSystem,
+    pub reactivated: Reactivated,
+    pub unusual_origin: UnusualOrigin,
+}
+
+/// An identity acts in an account, subscription or cloud in which it never acted.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CrossSystem {
+    pub enabled: bool,
+    /// An identity younger than this many days is not judged.
+    pub history_days_min: i64,
+    /// Nor is one with fewer distinct active hours.
+    pub active_hours_min: u64,
+    /// Bits of surprise at which a new tenant is a finding.
+    pub bits_min: u32,
+}
+
+impl Default for CrossSystem {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            history_days_min: 14,
+            active_hours_min: 50,
+            bits_min: 6,
+        }
+    }
+}
+
+/// An identity or credential is used after a sleep far longer than any before.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reactivated {
+    pub enabled: bool,
+    /// No shorter sleep is worth a finding, in days.
+    pub gap_days_min: i64,
+    /// The sleep must be this many times as long as the longest earlier one.
+    pub gap_factor: i64,
+    /// With fewer distinct days of use there is no habit yet …
+    pub active_days_min: u32,
+    /// … and the sleep must have lasted at least this many days.
+    pub gap_days_min_young: i64,
+}
+
+impl Default for Reactivated {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            gap_days_min: 30,
+            gap_factor: 4,
+            active_days_min: 3,
+            gap_days_min_young: 90,
+        }
+    }
+}
+
+/// An identity with steady habits acts from a network it never used.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnusualOrigin {
+    pub enabled: bool,
+    /// An identity younger than this many days is not judged.
+    pub history_days_min: i64,
+    /// Nor is one with fewer distinct active hours.
+    pub active_hours_min: u64,
+    /// Bits at which a new network alone is a finding.
+    pub bits_min: u32,
+    /// Bits that are enough together with a sensitive operation or a second surprise.
+    pub bits_min_joint: u32,
+    /// Bits that make the act a second surprise.
+    pub bits_second_group: u32,
+}
+
+impl Default for UnusualOrigin {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            history_days_min: 14,
+            active_hours_min: 50,
+            bits_min: 10,
+            bits_min_joint: 7,
+            bits_second_group: 5,
+        }
+    }
+}
+
+impl Config {
+    /// Parameters of the engine. Files are allowed another lateness than a broker.
+    pub fn engine(&self, from_files: bool) -> engine::Params {
+        let identity = &self.identity;
+        let lateness = if from_files {
+            identity.replay_lateness
+        } else {
+            identity.lateness
+        };
+        engine::Params {
+            attribute: attribute::Params {
+                session_memory: identity.session_memory.micros(),
+                sessions_max: identity.sessions_max,
+                pending_max: identity.pending_max,
+            },
+            detect: self.detect.params(),
+            lateness: lateness.micros(),
+            future_max: identity.future_max.micros(),
+            duplicates_max: identity.duplicates_max,
+            profiles_max: identity.profiles_max,
+        }
+    }
+
+    /// Parameters of decoding. Reads the redaction key from where it is kept.
+    pub fn decoding(&self) -> Result<decode::Params, ConfigError> {
+        let decode = &self.decode;
+        let redaction_key = match &decode.redaction_key {
+            None => decode::RedactionKey::none(),
+            Some(reference) => {
+                let text = load::secret("decode.redaction_key", reference)?;
+                decode::RedactionKey::new(load::key_bytes("decode.redaction_key", &text)?)
+            }
+        };
+        Ok(decode::Params {
+            limits: decode::Limits {
+                message_bytes_max: decode.message_bytes_max,
+                decompressed_bytes_max: decode.decompressed_bytes_max,
+                ratio_max: decode.ratio_max,
+                depth_max: decode.depth_max,
+                elements_max: decode.elements_max,
+                layers_max: decode.layers_max,
+            },
+            redaction_key,
+        })
+    }
+
+    /// librdkafka properties with their secrets read. Never printed.
+    pub fn kafka_properties(&self) -> Result<BTreeMap<String, String>, ConfigError> {
+        self.kafka
+            .properties
+            .iter()
+            .map(|(key, value)| {
+                let name = format!("kafka.properties.{key}");
+                Ok((key.clone(), load::maybe_secret(&name, value)?))
+            })
+            .collect()
+    }
+}
+
+impl Detect {
+    fn params(&self) -> detect::Params {
+        let (cross, woke, origin) = (&self.cross_system, &self.reactivated, &self.unusual_origin);
+        detect::Params {
+            cross_system: cross.enabled.then_some(detect::CrossSystem {
+                history_days_min: cross.history_days_min,
+                active_hours_min: cross.active_hours_min,
+                bits_min: cross.bits_min,
+            }),
+            reactivated: woke.enabled.then_some(detect::Reactivated {
+                gap_days_min: woke.gap_days_min,
+                gap_factor: woke.gap_factor,
+                active_days_min: woke.active_days_min,
+                gap_days_min_young: woke.gap_days_min_young,
+            }),
+            unusual_origin: origin.enabled.then_some(detect::UnusualOrigin {
+                history_days_min: origin.history_days_min,
+                active_hours_min: origin.active_hours_min,
+                bits_min: origin.bits_min,
+                bits_min_joint: origin.bits_min_joint,
+                bits_second_group: origin.bits_second_group,
+            }),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What is normal for an identity: profiles, the measure of surprise, and the usage that is counted per day.
+//!
+//! Everything here is counts and times in ordered maps, so that the same events give the same profile on any machine.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod network;
+mod novelty;
+mod profile;
+mod sighting;
+mod usage;
+
+pub use network::{Source, SourceKind, classify};
+pub use novelty::bits;
+pub use profile::{Dimension, Profile, Sleep, ValueStats, Values};
+pub use sighting::Sighting;
+pub use usage::{DayUse, Relation, Usage, UsageCounter, UsageKey};

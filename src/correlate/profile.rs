@@ -1,0 +1,259 @@
+//! What has been normal for one identity: the values it showed, when, and in how many hours.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Sighting;
+use crate::model::{Micros, Uid};
+
+/// How many values one dimension keeps. Beyond it the value seen longest ago is forgotten and counted: an identity
+/// with more networks than this is not described by them, and one identity must not eat the heap.
+const VALUES_MAX: usize = 512;
+
+/// A property of an event for which an identity has habits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dimension {
+    Network,
+    Operation,
+    Service,
+    Tenant,
+    UserAgent,
+    Credential,
+}
+
+impl Dimension {
+    /// Every dimension; a profile's arrays are in this order.
+    pub const ALL: [Self; 6] = [
+        Self::Network,
+        Self::Operation,
+        Self::Service,
+        Self::Tenant,
+        Self::UserAgent,
+        Self::Credential,
+    ];
+
+    /// The name as findings spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Operation => "operation",
+            Self::Service => "service",
+            Self::Tenant => "tenant",
+            Self::UserAgent => "user_agent",
+            Self::Credential => "credential",
+        }
+    }
+
+    /// The value that `sighting` shows.
+    pub fn value(self, sighting: &Sighting) -> Option<&Uid> {
+        match self {
+            Self::Network => sighting.network.as_ref(),
+            Self::Operation => Some(&sighting.operation),
+            Self::Service => Some(&sighting.service),
+            Self::Tenant => sighting.tenant_uid.as_ref(),
+            Self::UserAgent => sighting.user_agent_family.as_ref(),
+            Self::Credential => sighting.credential_uid.as_ref(),
+        }
+    }
+}
+
+/// When and how often one value was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValueStats {
+    pub first_seen_at: Micros,
+    pub last_seen_at: Micros,
+    /// Distinct hours and days in which it was seen.
+    pub hours: u32,
+    pub days: u32,
+    pub events: u64,
+    pub sleep: Sleep,
+}
+
+/// When something was last used with success, and the longest it ever slept between two uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sleep {
+    pub last_success_at: Option<Micros>,
+    /// Microseconds.
+    pub longest_gap: i64,
+    /// Distinct days with a success.
+    pub days: u32,
+}
+
+impl Sleep {
+    /// Counts a successful use. A use from before the last one lengthens nothing and moves nothing back.
+    fn used(&mut self, at: Micros) {
+        match self.last_success_at {
+            Some(last) if at <= last => (),
+            Some(last) => {
+                self.longest_gap = self.longest_gap.max(at.since(last));
+                if last.day() != at.day() {
+                    self.days = self.days.saturating_add(1);
+                }
+                self.last_success_at = Some(at);
+            }
+            None => {
+                self.last_success_at = Some(at);
+                self.days = 1;
+            }
+        }
+    }
+}
+
+/// The values of one dimension.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Values {
+    pub seen: BTreeMap<Uid, ValueStats>,
+    /// Distinct hours in which the dimension had any value.
+    pub hours: u64,
+    last_hour: Option<i64>,
+    /// Values forgotten because there were too many.
+    pub evicted: u64,
+}
+
+impl Values {
+    /// How many values were seen in exactly one hour.
+    pub fn singletons(&self) -> u64 {
+        self.seen.values().filter(|stats| stats.hours == 1).count() as u64
+    }
+
+    /// How surprising a value would be that was never seen.
+    pub fn bits(&self) -> u32 {
+        super::bits(self.hours, self.singletons())
+    }
+
+    fn add(&mut self, value: &Uid, at: Micros, success: bool) {
+        if self.last_hour.is_none_or(|hour| at.hour() > hour) {
+            self.hours += 1;
+            self.last_hour = Some(at.hour());
+        }
+        if let Some(stats) = self.seen.get_mut(value) {
+            if at.hour() > stats.last_seen_at.hour() {
+                stats.hours = stats.hours.saturating_add(1);
+            }
+            if at.day() > stats.last_seen_at.day() {
+                stats.days = stats.days.saturating_add(1);
+            }
+            stats.events += 1;
+            stats.first_seen_at = stats.first_seen_at.min(at);
+            stats.last_seen_at = stats.last_seen_at.max(at);
+            if success {
+                stats.sleep.used(at);
+            }
+            return;
+        }
+        if self.seen.len() >= VALUES_MAX {
+            let oldest = self
+                .seen
+                .iter()
+                .min_by_key(|(_, stats)| stats.last_seen_at)
+                .map(|(value, _)| value.clone());
+            if let Some(oldest) = oldest {
+                self.seen.remove(&oldest);
+                self.evicted += 1;
+            }
+        }
+        let mut sleep = Sleep::default();
+        if success {
+            sleep.used(at);
+        }
+        let stats = ValueStats {
+            first_seen_at: at,
+            last_seen_at: at,
+            hours: 1,
+            days: 1,
+            events: 1,
+            sleep,
+        };
+        self.seen.insert(value.clone(), stats);
+    }
+}
+
+/// What has been normal for one identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    pub first_seen_at: Micros,
+    pub last_seen_at: Micros,
+    /// Distinct hours in which the identity acted.
+    pub hours: u64,
+    pub sleep: Sleep,
+    values: [Values; Dimension::ALL.len()],
+}
+
+impl Profile {
+    /// A profile that begins at `at` and knows nothing.
+    pub fn new(at: Micros) -> Self {
+        Self {
+            first_seen_at: at,
+            last_seen_at: at,
+            hours: 0,
+            sleep: Sleep::default(),
+            values: Default::default(),
+        }
+    }
+
+    /// The values of `dimension`.
+    pub const fn values(&self, dimension: Dimension) -> &Values {
+        &self.values[dimension as usize]
+    }
+
+    /// What is known of `value`.
+    pub fn stats(&self, dimension: Dimension, value: &Uid) -> Option<&ValueStats> {
+        self.values(dimension).seen.get(value)
+    }
+
+    /// Whole days of history at `at`.
+    pub const fn age_days(&self, at: Micros) -> i64 {
+        at.since(self.first_seen_at) / Micros::DAY
+    }
+
+    /// Adds `sighting` to what is normal.
+    pub fn add(&mut self, sighting: &Sighting) {
+        let at = sighting.event_time;
+        if self.hours == 0 || at.hour() > self.last_seen_at.hour() {
+            self.hours += 1;
+        }
+        self.first_seen_at = self.first_seen_at.min(at);
+        self.last_seen_at = self.last_seen_at.max(at);
+        if sighting.success {
+            self.sleep.used(at);
+        }
+        for dimension in Dimension::ALL {
+            if let Some(value) = dimension.value(sighting) {
+                self.values[dimension as usize].add(value, at, sighting.success);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at_hour(hour: i64) -> Micros {
+        Micros(hour * Micros::HOUR)
+    }
+
+    #[test]
+    fn a_late_use_never_moves_last_success_back() {
+        let mut sleep = Sleep::default();
+        sleep.used(at_hour(10));
+        sleep.used(at_hour(50));
+        sleep.used(at_hour(20));
+        assert_eq!(sleep.last_success_at, Some(at_hour(50)));
+        assert_eq!(sleep.longest_gap, 40 * Micros::HOUR);
+        assert_eq!(sleep.days, 2);
+    }
+
+    #[test]
+    fn values_are_bounded_and_forget_the_oldest() {
+        let mut values = Values::default();
+        for hour in 0..=VALUES_MAX as i64 {
+            values.add(&Uid::from(format!("net-{hour}")), at_hour(hour), true);
+        }
+        assert_eq!(values.seen.len(), VALUES_MAX);
+        assert_eq!(values.evicted, 1);
+        assert!(!values.seen.contains_key("net-0"));
+        assert_eq!(values.hours, VALUES_MAX as u64 + 1);
+    }
+}

@@ -1,0 +1,483 @@
+//! CloudTrail records: management, data and network-activity events in every shape that trails, EventBridge, Lake and
+//! log shippers give them.
+//!
+//! Members and their meaning: AWS CloudTrail user guide, "CloudTrail record contents" and "userIdentity element".
+//! Who the caller *is* is not decided here; see `attribute::aws`.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::json::{self, Members, Text};
+use super::{Element, time};
+use crate::model::{
+    AuditEvent, AwsPrincipal, Flags, Issued, LogSource, Micros, Network, Outcome, Principal,
+    PrincipalType, Reject, RejectCode, SessionIssuer,
+};
+
+/// Requests and answers beyond this length are left out of `params_json`; the raw row keeps them. CloudTrail itself
+/// omits what is over 100 KB.
+const PARAMS_BYTES_MAX: usize = 16 * 1024;
+
+/// The members of a record that are read. Unknown members are skipped unparsed.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record<'a> {
+    #[serde(borrow, default)]
+    event_version: Text<'a>,
+    #[serde(borrow, default)]
+    user_identity: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    event_time: Text<'a>,
+    /// Logstash moves the time here and drops `eventTime`.
+    #[serde(borrow, default, rename = "@timestamp")]
+    timestamp: Text<'a>,
+    #[serde(borrow, default)]
+    event_source: Text<'a>,
+    #[serde(borrow, default)]
+    event_name: Text<'a>,
+    #[serde(borrow, default)]
+    aws_region: Text<'a>,
+    #[serde(borrow, default, rename = "sourceIPAddress")]
+    source_ip_address: Text<'a>,
+    #[serde(borrow, default)]
+    user_agent: Text<'a>,
+    #[serde(borrow, default)]
+    error_code: Text<'a>,
+    #[serde(borrow, default)]
+    error_message: Text<'a>,
+    #[serde(borrow, default)]
+    request_parameters: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    response_elements: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "requestID")]
+    request_id: Text<'a>,
+    #[serde(borrow, default, rename = "eventID")]
+    event_id: Text<'a>,
+    #[serde(borrow, default, rename = "sharedEventID")]
+    shared_event_id: Text<'a>,
+    #[serde(borrow, default)]
+    read_only: Text<'a>,
+    #[serde(borrow, default)]
+    resources: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    recipient_account_id: Text<'a>,
+    #[serde(borrow, default)]
+    vpc_endpoint_id: Text<'a>,
+    #[serde(borrow, default)]
+    tls_details: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    session_credential_from_console: Text<'a>,
+    #[serde(borrow, default)]
+    event_category: Text<'a>,
+}
+
+/// Whether `text` can be a CloudTrail record at all: a search, not a parse.
+pub(super) fn looks_like(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    memchr::memmem::find(bytes, b"\"eventSource\"").is_some()
+        || memchr::memmem::find(bytes, b"\"userIdentity\"").is_some()
+}
+
+/// Reads one record. `Ok(None)` when the members show that it is not CloudTrail after all.
+pub(super) fn decode<'a>(element: &Element<'a>) -> Result<Option<AuditEvent<'a>>, Reject> {
+    let record: Record<'a> = match serde_json::from_str(element.text) {
+        Ok(record) => record,
+        Err(error) => return Err(unreadable(&error)),
+    };
+    let Some(service) = record.event_source.known() else {
+        return Ok(None);
+    };
+    let Some(name) = record.event_name.known() else {
+        return Ok(None);
+    };
+    if !service.contains('.') || service.starts_with("aws:") {
+        return Ok(None);
+    }
+    let mut flags = element.flags;
+    if record
+        .event_version
+        .0
+        .as_deref()
+        .is_some_and(|version| !version.starts_with("1."))
+    {
+        flags.raise(Flags::UNKNOWN_VERSION);
+    }
+    let event_time = event_time(record.event_time, record.timestamp, element, &mut flags)?;
+    let principal = principal(
+        record.user_identity,
+        &record.session_credential_from_console,
+    )?;
+    let recipient = record.recipient_account_id.known();
+    let event_uid = record.event_id.known().unwrap_or_else(|| {
+        flags.raise(Flags::ID_DERIVED);
+        element.derived_uid()
+    });
+    let shared_event_uid = record.shared_event_id.known();
+    let insight = record.event_category.0.as_deref() == Some("Insight");
+    let error_code = record.error_code.known();
+    let error_message = record.error_message.known();
+    let outcome = if error_code.is_some() || error_message.is_some() {
+        Outcome::Failure
+    } else {
+        Outcome::Success
+    };
+    let outcome = console_outcome(&name, record.response_elements, outcome);
+    let issued = issued(
+        &name,
+        outcome,
+        record.request_parameters,
+        record.response_elements,
+    );
+    Ok(Some(AuditEvent {
+        source: LogSource::CloudTrail,
+        action_uid: shared_event_uid
+            .clone()
+            .filter(|_| !insight)
+            .unwrap_or_else(|| event_uid.clone()),
+        event_uid,
+        dedupe_scope: recipient.clone().unwrap_or_default(),
+        shared_event_uid,
+        request_uid: record.request_id.known(),
+        event_time,
+        tenant_uid: recipient.or_else(|| principal.account_id.clone()),
+        region: record.aws_region.known(),
+        service,
+        operation: without_version(name),
+        read_only: record.read_only.truth(),
+        outcome,
+        error_code,
+        error_message,
+        network: Network {
+            source_raw: record.source_ip_address.known(),
+            user_agent: record.user_agent.known(),
+            tls_version: record
+                .tls_details
+                .and_then(json::object)
+                .and_then(|details| details.text("tlsVersion")),
+            vpc_endpoint: record.vpc_endpoint_id.known(),
+        },
+        principal: Principal::Aws(principal),
+        resources: resources(record.resources),
+        params_json: record.request_parameters.map(RawValue::get).filter(|text| {
+            text.starts_with('{') && text.len() > 2 && text.len() <= PARAMS_BYTES_MAX
+        }),
+        issued,
+        flags,
+    }))
+}
+
+fn unreadable(error: &serde_json::Error) -> Reject {
+    let text = error.to_string();
+    if text.contains("duplicate field") {
+        Reject::new(
+            RejectCode::DuplicateKey,
+            format!("CloudTrail record: {text}"),
+        )
+    } else {
+        Reject::new(RejectCode::BadField, format!("CloudTrail record: {text}"))
+    }
+}
+
+/// `eventTime`, else Logstash's `@timestamp`, else the broker's time of the message.
+fn event_time(
+    event_time: Text<'_>,
+    timestamp: Text<'_>,
+    element: &Element<'_>,
+    flags: &mut Flags,
+) -> Result<Micros, Reject> {
+    let stated = event_time.known().or_else(|| timestamp.known());
+    if let Some(text) = stated {
+        let Some(parsed) = time::parse(&text) else {
+            return Err(Reject::new(
+                RejectCode::BadField,
+                format!("eventTime: {:.40} is not a time", text),
+            ));
+        };
+        if parsed.guessed {
+            flags.raise(Flags::TIME_GUESSED);
+        }
+        return Ok(parsed.time);
+    }
+    element
+        .appended_at
+        .inspect(|_| flags.raise(Flags::TIME_GUESSED))
+        .ok_or_else(|| {
+            Reject::new(
+                RejectCode::NoTime,
+                "neither eventTime nor @timestamp, and the message has no time of its own",
+            )
+        })
+}
+
+/// `userIdentity`, with the console mark that stands beside it in the record.
+fn principal<'a>(
+    identity: Option<&'a RawValue>,
+    from_console: &Text<'a>,
+) -> Result<AwsPrincipal<'a>, Reject> {
+    let Some(members) = identity.and_then(json::object) else {
+        return Ok(AwsPrincipal::default());
+    };
+    no_duplicate("userIdentity", &members)?;
+    let context = members.object("sessionContext").unwrap_or_default();
+    no_duplicate("userIdentity.sessionContext", &context)?;
+    let attributes = context.object("attributes").unwrap_or_default();
+    let issuer = context.object("sessionIssuer").unwrap_or_default();
+    no_duplicate("userIdentity.sessionContext.sessionIssuer", &issuer)?;
+    let behalf = members
+        .object("onBehalfOf")
+        .or_else(|| context.object("onBehalfOf"))
+        .unwrap_or_default();
+    let scope = members
+        .object("inScopeOf")
+        .or_else(|| context.object("inScopeOf"))
+        .unwrap_or_default();
+    Ok(AwsPrincipal {
+        principal_type: principal_type(members.text("type").as_deref())?,
+        principal_id: members.text("principalId"),
+        arn: members.text("arn"),
+        account_id: members.text("accountId"),
+        user_name: members.text("userName"),
+        access_key_id: members.text("accessKeyId").filter(|key| key != "Unknown"),
+        issuer: session_issuer(&issuer),
+        session_created_at: attributes
+            .text("creationDate")
+            .and_then(|text| time::parse(&text))
+            .map(|parsed| parsed.time),
+        mfa: attributes
+            .text("mfaAuthenticated")
+            .map(|text| text.eq_ignore_ascii_case("true")),
+        source_identity: context.text("sourceIdentity"),
+        federated_provider: context
+            .object("webIdFederationData")
+            .and_then(|data| data.text("federatedProvider")),
+        ec2_role_delivery: context.text("ec2RoleDelivery"),
+        credentials_issued_to: scope.text("credentialsIssuedTo"),
+        invoked_by: members.text("invokedBy"),
+        on_behalf_of_user: behalf.text("userId"),
+        identity_store: behalf.text("identityStoreArn").map(last_part),
+        bearer_id: members.text("credentialId"),
+        identity_provider: members.text("identityProvider"),
+        sign_in_session_arn: context
+            .text("signInSessionArn")
+            .or_else(|| members.text("signInSessionArn")),
+        from_console: from_console.truth() == Some(true),
+    })
+}
+
+/// An empty `sessionIssuer: {}` stands on plain users: its content decides, not its presence.
+fn session_issuer<'a>(issuer: &Members<'a>) -> Option<SessionIssuer<'a>> {
+    let issuer = SessionIssuer {
+        principal_id: issuer.text("principalId"),
+        arn: issuer.text("arn"),
+        account_id: issuer.text("accountId"),
+        user_name: issuer.text("userName"),
+        issuer_type: issuer.text("type"),
+    };
+    (issuer.principal_id.is_some() || issuer.arn.is_some()).then_some(issuer)
+}
+
+fn principal_type(text: Option<&str>) -> Result<PrincipalType, Reject> {
+    Ok(match text {
+        None => PrincipalType::Absent,
+        Some("Root") => PrincipalType::Root,
+        Some("IAMUser") => PrincipalType::IamUser,
+        Some("AssumedRole") => PrincipalType::AssumedRole,
+        Some("Role") => PrincipalType::Role,
+        Some("FederatedUser") => PrincipalType::FederatedUser,
+        Some("Directory") => PrincipalType::Directory,
+        Some("AWSAccount") => PrincipalType::AwsAccount,
+        Some("AWSService") => PrincipalType::AwsService,
+        Some("IdentityCenterUser") => PrincipalType::IdentityCenterUser,
+        Some("SAMLUser") => PrincipalType::SamlUser,
+        Some("WebIdentityUser") => PrincipalType::WebIdentityUser,
+        Some("Unknown") => PrincipalType::Unknown,
+        Some(other) => {
+            return Err(Reject::new(
+                RejectCode::BadField,
+                format!(
+                    "userIdentity.type: {other:.40} is no type that CloudTrail writes (AWS-15)"
+                ),
+            ));
+        }
+    })
+}
+
+/// Two readers of one object could see two actors, so an object that names the actor may not repeat a member.
+fn no_duplicate(what: &str, members: &Members<'_>) -> Result<(), Reject> {
+    match &members.duplicate {
+        Some(name) => Err(Reject::new(
+            RejectCode::DuplicateKey,
+            format!("{what} holds {name:.60} twice"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// A failed console login has no `errorCode`: the answer says `{"ConsoleLogin":"Failure"}`.
+fn console_outcome(name: &str, response: Option<&RawValue>, outcome: Outcome) -> Outcome {
+    if name != "ConsoleLogin" {
+        return outcome;
+    }
+    match response
+        .and_then(json::object)
+        .and_then(|members| members.text("ConsoleLogin"))
+        .as_deref()
+    {
+        Some("Failure") => Outcome::Failure,
+        _ => outcome,
+    }
+}
+
+/// The temporary credential in the answer of an event that issues one (L-1 to L-8, L-19).
+fn issued<'a>(
+    name: &str,
+    outcome: Outcome,
+    request: Option<&'a RawValue>,
+    response: Option<&'a RawValue>,
+) -> Option<Issued<'a>> {
+    let issues = name.starts_with("Assume")
+        || name.starts_with("GetSessionToken")
+        || name.starts_with("GetFederationToken");
+    if !issues || outcome != Outcome::Success {
+        return None;
+    }
+    let response = response.and_then(json::object)?;
+    let credentials = response.object("credentials")?;
+    let request = request.and_then(json::object).unwrap_or_default();
+    let assumed = response.object("assumedRoleUser").unwrap_or_default();
+    let federated = response.object("federatedUser").unwrap_or_default();
+    Some(Issued {
+        key_id: credentials.text("accessKeyId")?,
+        session_principal_id: assumed
+            .text("assumedRoleId")
+            .or_else(|| federated.text("federatedUserId")),
+        role_arn: request.text("roleArn"),
+        session_name: request
+            .text("roleSessionName")
+            .or_else(|| request.text("name")),
+        source_identity: response
+            .text("sourceIdentity")
+            .or_else(|| request.text("sourceIdentity")),
+        expires_at: credentials
+            .text("expiration")
+            .and_then(|text| time::parse(&text))
+            .map(|parsed| parsed.time),
+        subject: response
+            .text("subjectFromWebIdentityToken")
+            .or_else(|| response.text("subject")),
+        audience: response.text("audience"),
+        issuer: response
+            .text("provider")
+            .or_else(|| response.text("issuer")),
+    })
+}
+
+/// ARNs of `resources[]`; entries without one (older S3 data events carry a prefix) are left out.
+fn resources(list: Option<&RawValue>) -> Vec<Cow<'_, str>> {
+    list.map(json::array)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(json::object)
+        .filter_map(|members| members.first_text(&["ARN", "resourceName"]))
+        .collect()
+}
+
+/// `UpdateFunctionCode20150331v2` → `UpdateFunctionCode`: Lambda and CloudFront put the API's version into the name.
+fn without_version(name: Cow<'_, str>) -> Cow<'_, str> {
+    let mut stem = name.as_ref();
+    if let Some(at) = stem.rfind('v') {
+        let digits = &stem[at + 1..];
+        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            stem = &stem[..at];
+        }
+    }
+    let head = stem.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+    let version = &stem[head.len()..];
+    let digits = version.bytes().filter(u8::is_ascii_digit).count();
+    if digits != 8 || head.is_empty() {
+        return name;
+    }
+    let length = head.len();
+    match name {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..length]),
+        Cow::Owned(mut text) => {
+            text.truncate(length);
+            Cow::Owned(text)
+        }
+    }
+}
+
+/// The part of an ARN after the last slash: `…:identitystore/d-123` → `d-123`.
+fn last_part(arn: Cow<'_, str>) -> Cow<'_, str> {
+    match arn.rfind('/') {
+        Some(at) => Cow::Owned(arn[at + 1..].to_owned()),
+        None => arn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn element(text: &str) -> Element<'_> {
+        Element {
+            text,
+            appended_at: None,
+            raw_sha256: [7; 32],
+            flags: Flags::none(),
+        }
+    }
+
+    #[test]
+    fn api_versions_leave_the_operation() {
+        for (name, expected) in [
+            ("CreateFunction20150331", "CreateFunction"),
+            ("UpdateFunctionCode20150331v2", "UpdateFunctionCode"),
+            ("CreateDistribution2020_05_31", "CreateDistribution"),
+            ("GetObject", "GetObject"),
+            ("ListBuckets2", "ListBuckets2"),
+            ("Decrypt", "Decrypt"),
+        ] {
+            assert_eq!(without_version(Cow::Borrowed(name)), expected);
+        }
+    }
+
+    #[test]
+    fn a_record_without_event_time_takes_logstash_time() {
+        let text = r#"{"eventSource":"s3.amazonaws.com","eventName":"GetObject","@timestamp":"2026-03-01T10:00:00.000Z","userIdentity":{"type":"IAMUser","principalId":"AIDAEXAMPLE"}}"#;
+        let event = decode(&element(text)).unwrap().unwrap();
+        assert_eq!(event.event_time.to_string(), "2026-03-01T10:00:00Z");
+        assert!(event.flags.has(Flags::ID_DERIVED));
+        assert_eq!(event.event_uid, "raw:07070707070707070707070707070707");
+    }
+
+    #[test]
+    fn a_repeated_principal_is_refused() {
+        let text = r#"{"eventSource":"s3.amazonaws.com","eventName":"GetObject","eventTime":"2026-03-01T10:00:00Z","userIdentity":{"type":"IAMUser","principalId":"AIDAONE","principalId":"AIDATWO"}}"#;
+        assert_eq!(
+            decode(&element(text)).unwrap_err().code,
+            RejectCode::DuplicateKey
+        );
+    }
+
+    #[test]
+    fn a_record_without_any_time_says_so() {
+        let text = r#"{"eventSource":"s3.amazonaws.com","eventName":"GetObject"}"#;
+        assert_eq!(decode(&element(text)).unwrap_err().code, RejectCode::NoTime);
+    }
+
+    #[test]
+    fn the_issued_key_of_a_service_delivery_is_read_without_assumed_role_user() {
+        let text = r#"{"eventSource":"sts.amazonaws.com","eventName":"AssumeRole","eventTime":"2026-03-01T10:00:00Z","userIdentity":{"type":"AWSService","invokedBy":"ec2.amazonaws.com"},"requestParameters":{"roleArn":"arn:aws:iam::111122223333:role/app/web","roleSessionName":"i-0123456789abcdef0"},"responseElements":{"credentials":{"accessKeyId":"ASIAEXAMPLE","expiration":"Mar 1, 2026, 4:10:11 PM"}}}"#;
+        let event = decode(&element(text)).unwrap().unwrap();
+        let issued = event.issued.unwrap();
+        assert_eq!(issued.key_id, "ASIAEXAMPLE");
+        assert_eq!(issued.session_principal_id, None);
+        assert_eq!(
+            issued.expires_at.unwrap().to_string(),
+            "2026-03-01T16:10:11Z"
+        );
+    }
+}

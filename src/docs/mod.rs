@@ -1,0 +1,16 @@
+//! The documents that belong to the code: read here by rustdoc, so that their links are checked with it.
+
+#[doc = include_str!("architecture.md")]
+pub mod architecture {}
+
+#[doc = include_str!("decisions.md")]
+pub mod decisions {}
+
+#[doc = include_str!("invariants.md")]
+pub mod invariants {}
+
+#[doc = include_str!("style.md")]
+pub mod style {}
+
+#[doc = include_str!("changes.md")]
+pub mod changes {}

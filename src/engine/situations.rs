@@ -1,0 +1,303 @@
+//! One finding per situation, not per event: what a detector said first, and what else happened within a day.
+//!
+//! A revision is written when the count of events reaches a power of two and when the situation ends, so that the
+//! rows do not depend on where epochs are cut and a noisy situation costs a handful of rows.
+
+use serde::{Deserialize, Serialize};
+
+use crate::correlate::Sighting;
+use crate::detect::{Detector, Verdict};
+use crate::model::{
+    Changes, Confidence, Finding, FindingEvent, FindingStatus, Micros, Role, Severity, Tracked,
+    Uid, Why, hex, sha256,
+};
+
+/// A situation ends when nothing of it happened for this long: what an attacker does next, they mostly do within a day.
+const QUIET_MAX: i64 = Micros::DAY;
+
+/// How many events a finding names. Later ones are counted, and the query over its window finds them.
+const EVENTS_MAX: usize = 64;
+
+/// How many situations are open at once, over all identities. Beyond it the one quiet for longest is ended.
+const OPEN_MAX: usize = 100_000;
+
+/// Identity, detector, key: a detector can have several situations of one identity open.
+type Key = (Uid, Uid, Uid);
+
+/// A finding that may still grow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Situation {
+    finding_uid: Uid,
+    revision: i32,
+    detector_version: i32,
+    severity: Severity,
+    confidence: Confidence,
+    related_uids: Vec<Uid>,
+    tenant_uid: Option<Uid>,
+    title: String,
+    summary: String,
+    why: Vec<Why>,
+    first_event_time: Micros,
+    last_event_time: Micros,
+    event_count: i64,
+    reported_count: i64,
+    named: u32,
+    /// Named events that no revision has shown yet.
+    unshown: Vec<(Uid, Micros)>,
+}
+
+/// What a finding takes from its detector.
+#[derive(Clone, Copy, Debug)]
+struct Registered {
+    name: &'static str,
+    attacks: &'static [&'static str],
+    controls: &'static [&'static str],
+}
+
+/// A revision's status and the events it names for the first time.
+type Revision = (FindingStatus, Vec<FindingEvent>);
+
+/// Every open situation.
+#[derive(Debug, Default)]
+pub(super) struct Situations {
+    open: Tracked<Key, Situation>,
+    /// What findings take from their detector, so that situations restored from state can be written too.
+    registry: Vec<Registered>,
+    pub(super) evicted: u64,
+}
+
+/// What following an event through the open situations gave.
+pub(super) struct Followed {
+    /// Detectors that already speak about this event.
+    pub(super) by: Vec<&'static str>,
+    pub(super) revisions: Vec<Finding>,
+}
+
+impl Situations {
+    /// Situations of the detectors in `registry`.
+    pub(super) fn new(detectors: &[Box<dyn Detector>]) -> Self {
+        Self {
+            open: Tracked::default(),
+            registry: detectors
+                .iter()
+                .map(|detector| Registered {
+                    name: detector.name(),
+                    attacks: detector.attacks(),
+                    controls: detector.controls(),
+                })
+                .collect(),
+            evicted: 0,
+        }
+    }
+
+    /// Counts `sighting` in every open situation of `identity` that it continues.
+    pub(super) fn follow(
+        &mut self,
+        identity: &Uid,
+        sighting: &Sighting,
+        detectors: &[Box<dyn Detector>],
+    ) -> Followed {
+        let nothing = Uid::from("");
+        let from = (identity.clone(), nothing.clone(), nothing);
+        let continued: Vec<Key> = self
+            .open
+            .range(from..)
+            .take_while(|((of, _, _), _)| of == identity)
+            .filter(|((_, name, key), _)| {
+                detectors
+                    .iter()
+                    .any(|d| d.name() == name.as_ref() && d.continues(key, sighting))
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        let mut followed = Followed {
+            by: Vec::new(),
+            revisions: Vec::new(),
+        };
+        for key in continued {
+            let Some(situation) = self.open.get_mut(&key) else {
+                continue;
+            };
+            situation.count(sighting);
+            let due = situation.event_count.count_ones() == 1;
+            let revision = due.then(|| situation.revise(FindingStatus::Updated));
+            if let Some(detector) = detectors.iter().find(|d| d.name() == key.1.as_ref()) {
+                followed.by.push(detector.name());
+            }
+            if let Some(events) = revision {
+                followed.revisions.extend(self.finding(&key, events));
+            }
+        }
+        followed
+    }
+
+    /// Opens a situation with what `detector` said about `sighting`.
+    pub(super) fn open(
+        &mut self,
+        detector: &dyn Detector,
+        identity: &Uid,
+        sighting: &Sighting,
+        verdict: Verdict,
+    ) -> Vec<Finding> {
+        let name = detector.name();
+        let key: Key = (identity.clone(), Uid::from(name), verdict.key.clone());
+        let mut situation = Situation {
+            finding_uid: finding_uid(name, identity, &sighting.event_uid),
+            revision: 0,
+            detector_version: detector.version(),
+            severity: verdict.severity,
+            confidence: verdict.confidence,
+            related_uids: verdict.related_uids,
+            tenant_uid: sighting.tenant_uid.clone(),
+            title: verdict.title,
+            summary: verdict.summary,
+            why: verdict.why,
+            first_event_time: sighting.event_time,
+            last_event_time: sighting.event_time,
+            event_count: 0,
+            reported_count: 0,
+            named: 0,
+            unshown: Vec::new(),
+        };
+        situation.count(sighting);
+        let events = situation.revise(FindingStatus::New);
+        self.open.insert(key.clone(), situation);
+        let mut findings: Vec<Finding> = self.finding(&key, events).into_iter().collect();
+        if self.open.len() > OPEN_MAX {
+            let quietest = self
+                .open
+                .iter()
+                .min_by_key(|(_, situation)| situation.last_event_time)
+                .map(|(key, _)| key.clone());
+            if let Some(key) = quietest {
+                self.evicted += 1;
+                findings.extend(self.close(&key));
+            }
+        }
+        findings
+    }
+
+    /// Ends the situations in which nothing happened for a day before `passed`.
+    pub(super) fn close_before(&mut self, passed: Micros) -> Vec<Finding> {
+        let quiet: Vec<Key> = self
+            .open
+            .iter()
+            .filter(|(_, situation)| situation.last_event_time.plus(QUIET_MAX) < passed)
+            .map(|(key, _)| key.clone())
+            .collect();
+        quiet.iter().filter_map(|key| self.close(key)).collect()
+    }
+
+    /// A revision of every situation that grew since its last one: the input has ended.
+    pub(super) fn flush(&mut self) -> Vec<Finding> {
+        let grown: Vec<Key> = self
+            .open
+            .iter()
+            .filter(|(_, situation)| situation.event_count != situation.reported_count)
+            .map(|(key, _)| key.clone())
+            .collect();
+        let mut findings = Vec::new();
+        for key in grown {
+            let revision = self
+                .open
+                .get_mut(&key)
+                .map(|situation| situation.revise(FindingStatus::Updated));
+            if let Some(revision) = revision {
+                findings.extend(self.finding(&key, revision));
+            }
+        }
+        findings
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn written(&mut self, all: bool) -> Changes<Key, Situation> {
+        if all {
+            self.open.take_all()
+        } else {
+            self.open.take_changes()
+        }
+    }
+
+    pub(super) fn restore(&mut self, changes: Changes<Key, Situation>) {
+        self.open.apply(changes);
+    }
+
+    /// Ends one situation. Its last revision is written only if it has more to say than the one before.
+    fn close(&mut self, key: &Key) -> Option<Finding> {
+        let situation = self.open.get_mut(key)?;
+        let revision = situation.revise(FindingStatus::Closed);
+        let finding = self.finding(key, revision);
+        self.open.remove(key);
+        finding
+    }
+
+    fn finding(&self, key: &Key, (status, events): Revision) -> Option<Finding> {
+        let (identity, name, _) = key;
+        let situation = self.open.get(key)?;
+        let detector = self
+            .registry
+            .iter()
+            .find(|detector| detector.name == name.as_ref())?;
+        Some(Finding {
+            finding_uid: situation.finding_uid.clone(),
+            revision: situation.revision,
+            revision_time: situation.last_event_time,
+            detector: detector.name,
+            detector_version: situation.detector_version,
+            status,
+            severity: situation.severity,
+            confidence: situation.confidence,
+            identity_uid: identity.clone(),
+            related_uids: situation.related_uids.clone(),
+            tenant_uid: situation.tenant_uid.clone(),
+            title: situation.title.clone(),
+            summary: situation.summary.clone(),
+            why: situation.why.clone(),
+            first_event_time: situation.first_event_time,
+            last_event_time: situation.last_event_time,
+            event_count: situation.event_count,
+            controls: detector.controls,
+            attacks: detector.attacks,
+            events_before: i32::try_from(situation.named as usize - events.len())
+                .unwrap_or(i32::MAX),
+            events,
+        })
+    }
+}
+
+impl Situation {
+    fn count(&mut self, sighting: &Sighting) {
+        self.event_count += 1;
+        self.last_event_time = self.last_event_time.max(sighting.event_time);
+        if (self.named as usize) < EVENTS_MAX {
+            self.named += 1;
+            self.unshown
+                .push((sighting.event_uid.clone(), sighting.event_time));
+        }
+    }
+
+    /// The next revision.
+    fn revise(&mut self, status: FindingStatus) -> Revision {
+        self.revision += 1;
+        self.reported_count = self.event_count;
+        let first = self.revision == 1;
+        let events = std::mem::take(&mut self.unshown)
+            .into_iter()
+            .map(|(event_uid, time)| FindingEvent {
+                role: if first { Role::Trigger } else { Role::Context },
+                event_uid,
+                event_date: time.day(),
+            })
+            .collect();
+        (status, events)
+    }
+}
+
+/// The same detector, identity and first event give the same id on every replay.
+fn finding_uid(detector: &str, identity: &str, first_event: &str) -> Uid {
+    let text = format!("{detector}\n{identity}\n{first_event}");
+    Uid::from(format!("kf-{}", hex(&sha256(text.as_bytes())[..10])))
+}

@@ -1,0 +1,114 @@
+//! What the engine remembers, as bytes: a snapshot of everything, or a delta of what changed since the last one.
+//!
+//! The first byte names the form. Every form ever written must load for ever, so a change of what is remembered is a
+//! new form beside the old ones, never a change of one.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::observe::Known;
+use super::situations::Situation;
+use super::watermark::Watermark;
+use super::{Engine, Params};
+use crate::attribute;
+use crate::correlate::{DayUse, Profile, Sighting, UsageKey};
+use crate::model::{Changes, Micros, Uid};
+
+/// The form written by this build.
+const FORM: u8 = 1;
+
+/// Why state could not be read. The lake is then read by another build than it was written by, or it is damaged.
+#[derive(Debug, Error)]
+pub enum StateError {
+    #[error(
+        "state of form {0} is newer than this build; run the build that wrote it or a later one"
+    )]
+    UnknownForm(u8),
+    #[error("state is empty")]
+    Empty,
+    #[error("state does not parse: {0}")]
+    Damaged(#[from] postcard::Error),
+}
+
+/// Everything remembered, as changes.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    attributor: attribute::Written,
+    duplicates: Changes<(i64, [u8; 16]), ()>,
+    duplicates_evicted: u64,
+    watermark: Watermark,
+    waiting: Changes<(Micros, Uid), Sighting>,
+    profiles: Changes<Uid, Profile>,
+    profiles_evicted: u64,
+    usage: Changes<UsageKey, DayUse>,
+    identities: Changes<Uid, Known>,
+    credentials: Changes<Uid, Known>,
+    situations: Changes<(Uid, Uid, Uid), Situation>,
+    situations_evicted: u64,
+    tree_size: i64,
+}
+
+/// State bytes that were read back, in the order in which they must be applied.
+#[derive(Debug, Default)]
+pub struct Loaded(pub Vec<Vec<u8>>);
+
+impl Engine {
+    /// What changed since the last call as bytes, or everything if `all`.
+    pub fn state(&mut self, all: bool) -> Vec<u8> {
+        macro_rules! written {
+            ($map:expr) => {
+                if all {
+                    $map.take_all()
+                } else {
+                    $map.take_changes()
+                }
+            };
+        }
+        let written = Written {
+            attributor: self.attributor.written(all),
+            duplicates: written!(self.duplicates.seen),
+            duplicates_evicted: self.duplicates.evicted,
+            watermark: self.watermark.clone(),
+            waiting: written!(self.waiting),
+            profiles: written!(self.profiles),
+            profiles_evicted: self.profiles_evicted,
+            usage: self.usage.written(all),
+            identities: written!(self.identities),
+            credentials: written!(self.credentials),
+            situations: self.situations.written(all),
+            situations_evicted: self.situations.evicted,
+            tree_size: self.tree_size,
+        };
+        postcard::to_extend(&written, vec![FORM])
+            .expect("writing to memory does not fail, and every part has a serialized form")
+    }
+
+    /// An engine that continues where the last of `loaded` was written: a snapshot and the deltas after it.
+    pub fn restore(params: Params, loaded: &Loaded) -> Result<Self, StateError> {
+        let mut engine = Self::new(params);
+        for bytes in &loaded.0 {
+            match bytes.split_first() {
+                None => return Err(StateError::Empty),
+                Some((&FORM, body)) => engine.apply_written(postcard::from_bytes(body)?),
+                Some((&form, _)) => return Err(StateError::UnknownForm(form)),
+            }
+        }
+        Ok(engine)
+    }
+
+    fn apply_written(&mut self, written: Written) {
+        self.attributor.restore(written.attributor);
+        self.duplicates.seen.apply(written.duplicates);
+        self.duplicates.evicted = written.duplicates_evicted;
+        self.watermark = written.watermark;
+        self.waiting.apply(written.waiting);
+        self.profiles.apply(written.profiles);
+        self.profiles_evicted = written.profiles_evicted;
+        self.usage.restore(written.usage);
+        self.identities.apply(written.identities);
+        self.credentials.apply(written.credentials);
+        self.situations.restore(written.situations);
+        self.situations.evicted = written.situations_evicted;
+        self.tree_size = written.tree_size;
+    }
+}

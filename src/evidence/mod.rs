@@ -1,0 +1,55 @@
+//! One file per table: its columns with their meaning, its row, and how rows become Arrow batches with digests.
+//!
+//! Column names are a contract with everybody who queries the lake. `schemas/tables/*.json` is generated from here.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod activity;
+mod amendments;
+mod column;
+mod coverage;
+mod credentials;
+mod epochs;
+mod finding_events;
+mod findings;
+mod identities;
+mod raw_events;
+mod rejects;
+mod sessions;
+mod table;
+mod usage;
+
+pub use activity::{Activity, ActivityRow};
+pub use amendments::{Amendments, AmendmentsRow};
+pub use coverage::{Coverage, CoverageRow};
+pub use credentials::{Credentials, CredentialsRow};
+pub use epochs::{Epochs, EpochsRow};
+pub use finding_events::{FindingEvents, FindingEventsRow};
+pub use findings::{Findings, FindingsRow};
+pub use identities::{Identities, IdentitiesRow};
+pub use raw_events::{RawEvents, RawEventsRow};
+pub use rejects::{Rejects, RejectsRow};
+pub use sessions::{Sessions, SessionsRow};
+pub use table::{ColumnDoc, Ledger, Rows, Table, TableDoc};
+pub use usage::{UsageRow, Usages};
+
+/// Every table, alphabetically, but for `epochs`: its row is committed last, so it stands last.
+pub const TABLES: [&Table; 12] = [
+    &activity::TABLE,
+    &amendments::TABLE,
+    &coverage::TABLE,
+    &credentials::TABLE,
+    &finding_events::TABLE,
+    &findings::TABLE,
+    &identities::TABLE,
+    &raw_events::TABLE,
+    &rejects::TABLE,
+    &sessions::TABLE,
+    &usage::TABLE,
+    &epochs::TABLE,
+];
+
+/// The table called `name`.
+pub fn table(name: &str) -> Option<&'static Table> {
+    TABLES.into_iter().find(|table| table.name == name)
+}

@@ -1,0 +1,282 @@
+//! Files and folders as a source: each file is a topic of one partition, each message in it has the next offset.
+//!
+//! A file up to the message limit is one message, whatever it holds. Larger ones, and files whose name says that they
+//! are line-delimited, give one message per line. Files are read in the order of their paths: trails, connectors and
+//! `keytrail simulate` all name them so that this is about the order of time.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{IngestError, Positions, Pull, RecordSource};
+use crate::model::{Position, RawRecord};
+
+/// Names the source in manifests, in the place of a cluster.
+pub(super) const CLUSTER: &str = "files";
+
+/// All files are one lane: they are read one after the other.
+const LANE: &str = "files";
+
+/// Endings that are read when a folder is given. A file that is named itself is always read.
+const ENDINGS: [&str; 10] = [
+    "json", "jsonl", "ndjson", "log", "txt", "gz", "gzip", "zst", "zstd", "lz4",
+];
+
+/// Files, read one after the other.
+#[derive(Debug)]
+pub struct Files {
+    waiting: VecDeque<PathBuf>,
+    open: Option<OpenFile>,
+    lane: Arc<str>,
+    positions: Positions,
+    message_bytes_max: usize,
+    /// Files in the folders whose ending is none that is read.
+    pub skipped: Vec<PathBuf>,
+    /// Bytes of all files, for progress.
+    pub bytes_total: u64,
+}
+
+struct OpenFile {
+    topic: Arc<str>,
+    next: i64,
+    start: i64,
+    content: Content,
+}
+
+impl std::fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenFile")
+            .field("topic", &self.topic)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+enum Content {
+    Whole(PathBuf),
+    Lines(Box<dyn BufRead + Send>),
+    Done,
+}
+
+impl Files {
+    /// The files named by `paths`, folders walked; `-` is standard input. Continues after `positions`.
+    pub fn new(
+        paths: &[PathBuf],
+        positions: Positions,
+        message_bytes_max: usize,
+    ) -> Result<Self, IngestError> {
+        let mut found = Vec::new();
+        let mut skipped = Vec::new();
+        for path in paths {
+            if path == Path::new("-") {
+                found.push(path.clone());
+                continue;
+            }
+            walk(path, true, &mut found, &mut skipped)?;
+        }
+        if found.is_empty() {
+            let named: Vec<_> = paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            return Err(IngestError::Nothing(format!(
+                "no file in {} ends in {}",
+                named.join(", "),
+                ENDINGS.join(", ")
+            )));
+        }
+        found.sort();
+        found.dedup();
+        let bytes_total = found
+            .iter()
+            .filter_map(|path| fs::metadata(path).ok())
+            .map(|metadata| metadata.len())
+            .sum();
+        Ok(Self {
+            waiting: found.into(),
+            open: None,
+            lane: Arc::from(LANE),
+            positions,
+            message_bytes_max,
+            skipped,
+            bytes_total,
+        })
+    }
+
+    fn open(&self, path: PathBuf) -> Result<OpenFile, IngestError> {
+        let topic: Arc<str> = Arc::from(path.display().to_string());
+        let key = (CLUSTER.to_owned(), topic.to_string(), 0);
+        let start = self.positions.get(&key).copied().unwrap_or(0);
+        let content = if path == Path::new("-") {
+            Content::Lines(Box::new(BufReader::with_capacity(
+                1 << 20,
+                std::io::stdin(),
+            )))
+        } else {
+            let size = fs::metadata(&path).map_err(failed(&path))?.len();
+            if by_line(&path) || size > self.message_bytes_max as u64 {
+                Content::Lines(lines(&path)?)
+            } else {
+                Content::Whole(path)
+            }
+        };
+        Ok(OpenFile {
+            topic,
+            next: 0,
+            start,
+            content,
+        })
+    }
+}
+
+impl RecordSource for Files {
+    fn pull(&mut self, _: Duration) -> Result<Pull, IngestError> {
+        loop {
+            if self.open.is_none() {
+                let Some(path) = self.waiting.pop_front() else {
+                    return Ok(Pull::End);
+                };
+                self.open = Some(self.open(path)?);
+            }
+            let Some(file) = &mut self.open else {
+                continue;
+            };
+            let Some(payload) = file.next_message(self.message_bytes_max)? else {
+                self.open = None;
+                continue;
+            };
+            let offset = file.next;
+            file.next += 1;
+            if offset < file.start {
+                continue;
+            }
+            return Ok(Pull::Record(RawRecord {
+                position: Position {
+                    topic: file.topic.clone(),
+                    partition: 0,
+                    offset,
+                },
+                lane: self.lane.clone(),
+                appended_at: None,
+                payload: Some(payload),
+            }));
+        }
+    }
+
+    fn cluster(&self) -> &str {
+        CLUSTER
+    }
+
+    fn lanes(&self) -> Vec<Arc<str>> {
+        vec![self.lane.clone()]
+    }
+
+    fn idle(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    fn start_of(&self, topic: &str, _: i32) -> Option<i64> {
+        let key = (CLUSTER.to_owned(), topic.to_owned(), 0);
+        Some(self.positions.get(&key).copied().unwrap_or(0))
+    }
+}
+
+impl OpenFile {
+    /// The next message of the file. White lines are not messages.
+    fn next_message(&mut self, bytes_max: usize) -> Result<Option<Vec<u8>>, IngestError> {
+        let path = PathBuf::from(self.topic.as_ref());
+        match std::mem::replace(&mut self.content, Content::Done) {
+            Content::Done => Ok(None),
+            Content::Whole(path) => fs::read(&path).map(Some).map_err(failed(&path)),
+            Content::Lines(mut reader) => {
+                let mut line = Vec::new();
+                // One byte more than the limit is enough to see that a line is too long; decode says so then.
+                let limit = bytes_max as u64 + 1;
+                loop {
+                    line.clear();
+                    let read = reader
+                        .by_ref()
+                        .take(limit)
+                        .read_until(b'\n', &mut line)
+                        .map_err(failed(&path))?;
+                    if read == 0 {
+                        return Ok(None);
+                    }
+                    if !line.trim_ascii().is_empty() {
+                        break;
+                    }
+                }
+                self.content = Content::Lines(reader);
+                line.truncate(line.trim_ascii_end().len());
+                Ok(Some(line))
+            }
+        }
+    }
+}
+
+/// Whether the name says that every line is a message: `.ndjson`, `.jsonl`, also compressed.
+fn by_line(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let stem = [".gz", ".gzip", ".zst", ".zstd"]
+        .iter()
+        .find_map(|ending| name.strip_suffix(ending))
+        .unwrap_or(&name);
+    stem.ends_with(".ndjson") || stem.ends_with(".jsonl")
+}
+
+/// The lines of a file, decompressed as its first bytes say.
+fn lines(path: &Path) -> Result<Box<dyn BufRead + Send>, IngestError> {
+    const BUFFER: usize = 1 << 20;
+    let mut reader = BufReader::with_capacity(BUFFER, File::open(path).map_err(failed(path))?);
+    let head = reader.fill_buf().map_err(failed(path))?;
+    if head.starts_with(&[0x1f, 0x8b]) {
+        let decoder = flate2::bufread::MultiGzDecoder::new(reader);
+        return Ok(Box::new(BufReader::with_capacity(BUFFER, decoder)));
+    }
+    if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        let decoder = zstd::stream::read::Decoder::with_buffer(reader).map_err(failed(path))?;
+        return Ok(Box::new(BufReader::with_capacity(BUFFER, decoder)));
+    }
+    Ok(Box::new(reader))
+}
+
+/// Adds the files below `path`. `named`: the user named it, so its ending does not matter.
+fn walk(
+    path: &Path,
+    named: bool,
+    found: &mut Vec<PathBuf>,
+    skipped: &mut Vec<PathBuf>,
+) -> Result<(), IngestError> {
+    if fs::metadata(path).map_err(failed(path))?.is_dir() {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(path).map_err(failed(path))? {
+            entries.push(entry.map_err(failed(path))?.path());
+        }
+        entries.sort();
+        for entry in entries {
+            walk(&entry, false, found, skipped)?;
+        }
+        return Ok(());
+    }
+    let ending = path
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    if named || ENDINGS.contains(&ending.as_str()) {
+        found.push(path.to_owned());
+    } else {
+        skipped.push(path.to_owned());
+    }
+    Ok(())
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> IngestError + '_ {
+    move |source| IngestError::File {
+        path: path.to_owned(),
+        source,
+    }
+}

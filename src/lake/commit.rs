@@ -1,0 +1,308 @@
+//! Staging, committing and recovering epochs: the writer's side of the lake.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::ledger::{InputRange, Ledger, Manifest, NO_HASH, TableFiles};
+use super::tables::{self, LakeTable};
+use super::{LakeError, stage, state};
+use crate::engine::{EpochContext, EvidenceEpoch, Loaded};
+use crate::evidence::{Epochs, EpochsRow, Ledger as Place, Rows};
+use crate::model::{hex, sha256};
+
+/// The writer's end of a lake. There is one per job; a second one loses at the first put.
+#[derive(Debug)]
+pub struct Lake {
+    root: PathBuf,
+    job: String,
+    /// Tells this writer's files and manifests from another's.
+    writer: String,
+    ledger: Ledger,
+    tables: Vec<LakeTable>,
+    last_epoch: i64,
+    last_hash: String,
+    /// The epoch that last added to each table.
+    last_adds: BTreeMap<String, i64>,
+    base_epoch: i64,
+    snapshot_epochs: i64,
+}
+
+/// What a restart found.
+#[derive(Debug)]
+pub struct Recovered {
+    pub epoch: i64,
+    pub state: Loaded,
+    /// Next offset of every partition that was ever read, by cluster, topic and partition.
+    pub positions: BTreeMap<(String, String, i32), i64>,
+    /// Table commits that the ledger had decided and a crash had prevented.
+    pub tables_moved: usize,
+}
+
+/// An epoch whose files are written and whose manifest is not: nothing of it is true yet.
+#[derive(Debug)]
+pub struct Pending {
+    manifest: Manifest,
+}
+
+impl Pending {
+    /// The manifest that will be put.
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+}
+
+impl Lake {
+    /// Opens the lake in `root`, creating it if it is empty, and finishes what a crash has left undone.
+    pub async fn open(
+        root: &Path,
+        job: &str,
+        snapshot_epochs: i64,
+    ) -> Result<(Self, Recovered), LakeError> {
+        let ledger = Ledger::open(root)?;
+        super::store::create_dir(&root.join("state"))?;
+        let last_epoch = ledger.last_epoch()?;
+        let mut lake = Self {
+            root: root.to_owned(),
+            job: job.to_owned(),
+            writer: writer_name(),
+            tables: Vec::new(),
+            last_epoch,
+            last_hash: NO_HASH.to_owned(),
+            last_adds: BTreeMap::new(),
+            base_epoch: 0,
+            snapshot_epochs: snapshot_epochs.max(1),
+            ledger,
+        };
+        let mut recovered = Recovered {
+            epoch: last_epoch,
+            state: Loaded::default(),
+            positions: BTreeMap::new(),
+            tables_moved: 0,
+        };
+        let manifests = lake.read_chain()?;
+        lake.tables = tables::open_all(root, job).await?;
+        for manifest in &manifests {
+            for input in &manifest.inputs {
+                let partition = (input.cluster.clone(), input.topic.clone(), input.partition);
+                recovered.positions.insert(partition, input.to);
+            }
+            for files in &manifest.tables {
+                lake.last_adds.insert(files.table.clone(), manifest.epoch);
+            }
+        }
+        recovered.tables_moved = lake.roll_forward_all(&manifests).await?;
+        if let Some(last) = manifests.last() {
+            lake.base_epoch = last.state.base_epoch;
+            recovered.state = state::read(root, &lake.ledger, last)?;
+        }
+        Ok((lake, recovered))
+    }
+
+    /// Every manifest, checked to be an unbroken chain.
+    fn read_chain(&mut self) -> Result<Vec<Manifest>, LakeError> {
+        let mut manifests = Vec::new();
+        for epoch in 1..=self.last_epoch {
+            let (manifest, hash) = self.ledger.read(epoch)?;
+            if manifest.prev_manifest_sha256 != self.last_hash {
+                return Err(LakeError::Damaged {
+                    what: self.ledger.path(epoch).display().to_string(),
+                    reason: "it does not follow the manifest before it".to_owned(),
+                });
+            }
+            if manifest.job != self.job {
+                return Err(LakeError::ForeignJob {
+                    found: manifest.job,
+                    wanted: self.job.clone(),
+                });
+            }
+            self.last_hash = hash;
+            manifests.push(manifest);
+        }
+        Ok(manifests)
+    }
+
+    /// Makes every table hold what the ledger says it holds.
+    async fn roll_forward_all(&mut self, manifests: &[Manifest]) -> Result<usize, LakeError> {
+        let mut moved = 0;
+        for (table, schema) in self.tables.iter_mut().zip(crate::evidence::TABLES) {
+            let at = table.epoch().await?;
+            for manifest in manifests {
+                if manifest.epoch <= at {
+                    continue;
+                }
+                if let Some(files) = files_of(manifest, schema.name) {
+                    check_staged(&self.root, files)?;
+                    moved += usize::from(table.roll_forward(manifest, files).await?);
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    /// The number of the epoch that comes next, and whether its state must be a full snapshot.
+    pub const fn next(&self) -> (i64, bool) {
+        let epoch = self.last_epoch + 1;
+        let snapshot = self.base_epoch == 0 || epoch - self.base_epoch >= self.snapshot_epochs;
+        (epoch, snapshot)
+    }
+
+    /// Writes everything of an epoch that readers cannot see yet. May run in any thread; does not change the lake.
+    pub fn stage(
+        &self,
+        mut evidence: EvidenceEpoch,
+        context: &EpochContext,
+        inputs: Vec<InputRange>,
+        (state, snapshot): (&[u8], bool),
+    ) -> Result<Pending, LakeError> {
+        debug_assert_eq!(context.epoch, self.last_epoch + 1);
+        let inputs_json = serde_json::to_string(&inputs)
+            .expect("input ranges are texts and numbers, which always have a JSON form");
+        let counts_json = evidence.counts.to_json();
+        let mut epochs = Epochs::default();
+        epochs.push(&EpochsRow {
+            epoch: context.epoch,
+            prev_hash: &self.last_hash,
+            manifest_sha256: None,
+            inputs_json: &inputs_json,
+            counts_json: &counts_json,
+            watermark_time: evidence.watermark,
+            tree_size: evidence.tree_size,
+            root_hash: None,
+            params_sha256: &evidence.params_sha256,
+            build: build(),
+            committed_time: context.now,
+        });
+        let row = epochs.finish(Place {
+            epoch: context.epoch,
+            first_leaf: evidence.tree_size - 1,
+        });
+        evidence.batches.push((epochs.table(), row));
+        let tables = self.stage_tables(&evidence, context.epoch)?;
+        let base_epoch = if snapshot {
+            context.epoch
+        } else {
+            self.base_epoch
+        };
+        let state = state::write(&self.root, context.epoch, base_epoch, state)?;
+        let manifest = Manifest {
+            v: Manifest::form(),
+            job: self.job.clone(),
+            epoch: context.epoch,
+            writer: self.writer.clone(),
+            prev_manifest_sha256: self.last_hash.clone(),
+            created_ms: context.now.millis(),
+            build: build().to_owned(),
+            params_sha256: evidence.params_sha256,
+            inputs,
+            counts_json,
+            watermark_us: evidence.watermark.map(|time| time.0),
+            idle: context.idle.iter().map(|lane| lane.to_string()).collect(),
+            sealed: context.seal,
+            tables,
+            state,
+            tree_size: evidence.tree_size,
+        };
+        manifest.conserved().map_err(|reason| LakeError::Damaged {
+            what: format!("epoch {} before its commit", context.epoch),
+            reason,
+        })?;
+        Ok(Pending { manifest })
+    }
+
+    /// Stages every table; the two largest, activity and raw records, at the same time.
+    fn stage_tables(
+        &self,
+        evidence: &EvidenceEpoch,
+        epoch: i64,
+    ) -> Result<Vec<TableFiles>, LakeError> {
+        let stage_one = |(table, batch): &(&'static crate::evidence::Table, _)| {
+            let mut files = stage::stage(&self.root, table, batch, epoch, &self.writer)?;
+            files.prev_epoch_with_adds = self.last_adds.get(table.name).copied().unwrap_or(0);
+            Ok(files)
+        };
+        let (raw, others): (Vec<_>, Vec<_>) = evidence
+            .batches
+            .iter()
+            .partition(|(table, _)| table.name == "raw_events");
+        let (raw, others) = std::thread::scope(|scope| {
+            let raw = scope.spawn(|| {
+                raw.into_iter()
+                    .map(stage_one)
+                    .collect::<Result<Vec<_>, LakeError>>()
+            });
+            let others = others
+                .into_iter()
+                .map(stage_one)
+                .collect::<Result<Vec<_>, LakeError>>();
+            (raw.join(), others)
+        });
+        let raw = raw.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let mut files = others?;
+        files.extend(raw);
+        Ok(files)
+    }
+
+    /// Commits a staged epoch and makes it visible, the `epochs` table last.
+    pub async fn commit(&mut self, pending: Pending) -> Result<Manifest, LakeError> {
+        let manifest = pending.manifest;
+        self.last_hash = self.ledger.commit(&manifest)?;
+        self.last_epoch = manifest.epoch;
+        self.base_epoch = manifest.state.base_epoch;
+        for files in &manifest.tables {
+            self.last_adds.insert(files.table.clone(), manifest.epoch);
+        }
+        let (epochs, others): (Vec<_>, Vec<_>) = self
+            .tables
+            .iter_mut()
+            .zip(crate::evidence::TABLES)
+            .filter_map(|(table, schema)| {
+                files_of(&manifest, schema.name).map(|files| (table, files))
+            })
+            .partition(|(_, files)| files.table == "epochs");
+        let moves = others
+            .into_iter()
+            .map(|(table, files)| table.roll_forward(&manifest, files));
+        futures::future::try_join_all(moves).await?;
+        for (table, files) in epochs {
+            table.roll_forward(&manifest, files).await?;
+        }
+        Ok(manifest)
+    }
+}
+
+fn files_of<'a>(manifest: &'a Manifest, table: &str) -> Option<&'a TableFiles> {
+    manifest.tables.iter().find(|files| files.table == table)
+}
+
+/// A staged file that is missing or changed must not become visible: stop and say so.
+fn check_staged(root: &Path, files: &TableFiles) -> Result<(), LakeError> {
+    for file in &files.files {
+        let path = root
+            .join(super::TABLES_DIR)
+            .join(&files.table)
+            .join(&file.path);
+        let damaged = |reason: &str| LakeError::Damaged {
+            what: path.display().to_string(),
+            reason: reason.to_owned(),
+        };
+        let bytes = super::store::read(&path)?.ok_or_else(|| damaged("it is missing"))?;
+        if hex(&sha256(&bytes)) != file.sha256 {
+            return Err(damaged("its hash is not the one in the manifest"));
+        }
+    }
+    Ok(())
+}
+
+/// Version of the program, as manifests name it.
+const fn build() -> &'static str {
+    concat!("keytrail ", env!("CARGO_PKG_VERSION"))
+}
+
+/// A name that no other writer has: process and start time. It need not be secret, only different.
+fn writer_name() -> String {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    let text = format!("{} {}", std::process::id(), now.as_nanos());
+    hex(&sha256(text.as_bytes())[..6])
+}

@@ -1,0 +1,85 @@
+//! Where evidence goes. One conditional put of one ledger record makes an epoch true; everything else can be rolled
+//! forward from it.
+//!
+//! ```text
+//! DIR/ledger/epoch-000000000001.json      the commit point, chained by hash
+//! DIR/state/epoch-000000000001.delta.zst  what the engine remembers
+//! DIR/tables/activity/…                   Delta tables: staged parquet first, visible after the ledger says so
+//! ```
+
+mod commit;
+mod ledger;
+mod stage;
+mod state;
+mod store;
+mod tables;
+mod verify;
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+pub use commit::{Lake, Pending, Recovered};
+pub use ledger::{InputRange, Manifest, PartitionCounts, StagedFile, TableFiles};
+pub use verify::{Problem, Verdict, verify};
+
+/// Folder of the tables within a lake.
+pub const TABLES_DIR: &str = "tables";
+
+/// Why the lake cannot go on. The message says who must act.
+#[derive(Debug, Error)]
+pub enum LakeError {
+    #[error("{action} {path}: {source}")]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(
+        "another writer committed epoch {epoch} of this lake; this one stops. Run one writer per job, or give the second its own lake"
+    )]
+    Fenced { epoch: i64 },
+    #[error(
+        "the lake belongs to job {found:?}, not {wanted:?}: pass the job's own name, or another folder"
+    )]
+    ForeignJob { found: String, wanted: String },
+    #[error(
+        "{what}: {reason}. The lake must not be written to before `keytrail verify` has been looked at"
+    )]
+    Damaged { what: String, reason: String },
+    #[error("table {table}: {source}")]
+    Delta {
+        table: &'static str,
+        source: Box<deltalake::DeltaTableError>,
+    },
+    #[error("parquet of {table}: {source}")]
+    Parquet {
+        table: &'static str,
+        source: parquet::errors::ParquetError,
+    },
+    #[error(
+        "table {table} stands at epoch {found} and cannot be moved to {wanted}: an epoch between is missing"
+    )]
+    Hole {
+        table: &'static str,
+        found: i64,
+        wanted: i64,
+    },
+}
+
+impl LakeError {
+    /// Whether the lake itself is wrong, as opposed to not reachable.
+    pub const fn integrity(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Hole { .. })
+    }
+}
+
+/// Wraps an I/O error with what was being done.
+fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> LakeError {
+    let path = path.into();
+    move |source| LakeError::Io {
+        action,
+        path,
+        source,
+    }
+}

@@ -1,0 +1,59 @@
+//! The engine's state beside each manifest: a snapshot now and then, deltas in between, compressed.
+
+use std::path::Path;
+
+use super::ledger::{Ledger, Manifest, StateFile};
+use super::{LakeError, store};
+use crate::engine::Loaded;
+use crate::model::{hex, sha256};
+
+/// Compression level: state is written every epoch and read at a restart.
+const LEVEL: i32 = 1;
+
+/// Writes the state of `epoch`: a snapshot if `base_epoch` is the epoch itself, else a delta.
+pub(super) fn write(
+    root: &Path,
+    epoch: i64,
+    base_epoch: i64,
+    bytes: &[u8],
+) -> Result<StateFile, LakeError> {
+    let kind = if base_epoch == epoch {
+        "snapshot"
+    } else {
+        "delta"
+    };
+    let path = format!("state/epoch-{epoch:012}.{kind}.zst");
+    let full = root.join(&path);
+    let compressed = zstd::encode_all(bytes, LEVEL).map_err(super::io("cannot compress", &full))?;
+    // A crash between state and manifest leaves a file of this name: it was never part of anything.
+    store::put(&full, &compressed)?;
+    Ok(StateFile {
+        path,
+        sha256: hex(&sha256(&compressed)),
+        base_epoch,
+    })
+}
+
+/// Reads the state after `last`: its snapshot and every delta since.
+pub(super) fn read(root: &Path, ledger: &Ledger, last: &Manifest) -> Result<Loaded, LakeError> {
+    let mut loaded = Loaded::default();
+    for epoch in last.state.base_epoch..=last.epoch {
+        let (manifest, _) = ledger.read(epoch)?;
+        loaded.0.push(read_one(root, &manifest.state)?);
+    }
+    Ok(loaded)
+}
+
+/// Reads one state file and checks it against its manifest.
+pub(super) fn read_one(root: &Path, state: &StateFile) -> Result<Vec<u8>, LakeError> {
+    let full = root.join(&state.path);
+    let damaged = |reason: &str| LakeError::Damaged {
+        what: state.path.clone(),
+        reason: reason.to_owned(),
+    };
+    let compressed = store::read(&full)?.ok_or_else(|| damaged("it is missing"))?;
+    if hex(&sha256(&compressed)) != state.sha256 {
+        return Err(damaged("its hash is not the one in the manifest"));
+    }
+    zstd::decode_all(compressed.as_slice()).map_err(|_| damaged("it does not decompress"))
+}

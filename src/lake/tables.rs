@@ -1,0 +1,234 @@
+//! Delta tables, rolled forward from the ledger. Every commit carries the epoch as its transaction version, so that
+//! doing it twice is the same as doing it once, and every error means "look again", never "try blindly".
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake::kernel::{Action, Add, StructType, Transaction};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError, TableProperty};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::ledger::{Manifest, StagedFile, TableFiles};
+use super::{LakeError, TABLES_DIR, store};
+use crate::evidence::{TABLES, Table};
+use crate::telemetry::Event;
+
+/// How often a commit is looked at again before it is given up. Each look rereads the table.
+const LOOKS_MAX: usize = 5;
+
+/// One Delta table of the lake.
+#[derive(Debug)]
+pub(super) struct LakeTable {
+    table: &'static Table,
+    app_id: String,
+    delta: DeltaTable,
+}
+
+impl LakeTable {
+    /// Opens the table, or creates it empty.
+    pub(super) async fn open(
+        root: &Path,
+        table: &'static Table,
+        job: &str,
+    ) -> Result<Self, LakeError> {
+        let failed = |source| LakeError::Delta {
+            table: table.name,
+            source: Box::new(source),
+        };
+        let folder = root.join(TABLES_DIR).join(table.name);
+        store::create_dir(&folder)?;
+        let mut delta = DeltaTableBuilder::from_url(folder_url(&folder)?)
+            .and_then(DeltaTableBuilder::build)
+            .map_err(failed)?;
+        if has_log(&folder) {
+            delta.load().await.map_err(failed)?;
+        } else {
+            delta = create(delta, table).await.map_err(failed)?;
+        }
+        Ok(Self {
+            table,
+            app_id: format!("keytrail/{job}/{}", table.name),
+            delta,
+        })
+    }
+
+    /// The last epoch that this table holds.
+    pub(super) async fn epoch(&self) -> Result<i64, LakeError> {
+        let snapshot = self
+            .delta
+            .snapshot()
+            .map_err(|e| self.failed(e))?
+            .snapshot();
+        let log = self.delta.log_store();
+        let version = snapshot
+            .transaction_version(log.as_ref(), &self.app_id)
+            .await
+            .map_err(|e| self.failed(e))?;
+        Ok(version.unwrap_or(0))
+    }
+
+    /// Makes `files` of `manifest` visible, once. Gives whether there was anything to do.
+    pub(super) async fn roll_forward(
+        &mut self,
+        manifest: &Manifest,
+        files: &TableFiles,
+    ) -> Result<bool, LakeError> {
+        let mut last_error = None;
+        for _ in 0..LOOKS_MAX {
+            if let Err(error) = self.delta.update_state().await {
+                last_error = Some(error);
+                continue;
+            }
+            let at = self.epoch().await?;
+            if at >= manifest.epoch {
+                return Ok(last_error.is_some());
+            }
+            if at != files.prev_epoch_with_adds {
+                return Err(LakeError::Hole {
+                    table: self.table.name,
+                    found: at,
+                    wanted: manifest.epoch,
+                });
+            }
+            match self.commit(manifest, files).await {
+                Ok(()) => return Ok(true),
+                Err(error) => {
+                    let reason = error.to_string();
+                    Event::TableRetried {
+                        table: self.table.name,
+                        reason: &reason,
+                    }
+                    .tell();
+                    last_error = Some(error);
+                }
+            }
+        }
+        Err(self
+            .failed(last_error.unwrap_or_else(|| {
+                DeltaTableError::generic("the commit was never seen to arrive")
+            })))
+    }
+
+    async fn commit(&self, manifest: &Manifest, files: &TableFiles) -> Result<(), DeltaTableError> {
+        let transaction = Transaction::new(&self.app_id, manifest.epoch);
+        let properties = CommitProperties::default()
+            .with_application_transaction(transaction)
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false))
+            .with_metadata([("keytrail.epoch".to_owned(), Value::from(manifest.epoch))]);
+        let partition_by: Vec<String> = self
+            .table
+            .partition_by
+            .iter()
+            .map(|column| (*column).to_owned())
+            .collect();
+        let actions = files
+            .files
+            .iter()
+            .map(|file| Action::Add(add(manifest, file)))
+            .collect();
+        let operation = DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: (!partition_by.is_empty()).then_some(partition_by),
+            predicate: None,
+        };
+        let snapshot = self.delta.snapshot()?.snapshot().clone();
+        CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(Some(&snapshot), self.delta.log_store(), operation)
+            .await?;
+        Ok(())
+    }
+
+    /// Paths of the files that readers see, with their sizes.
+    pub(super) fn visible_files(&self) -> Result<Vec<(String, i64)>, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(|e| self.failed(e))?;
+        Ok(snapshot
+            .log_data()
+            .iter()
+            .map(|file| (file.path().to_string(), file.size()))
+            .collect())
+    }
+
+    fn failed(&self, source: DeltaTableError) -> LakeError {
+        LakeError::Delta {
+            table: self.table.name,
+            source: Box::new(source),
+        }
+    }
+}
+
+/// Opens or creates every table of the lake, in the order of the registry.
+pub(super) async fn open_all(root: &Path, job: &str) -> Result<Vec<LakeTable>, LakeError> {
+    let mut tables = Vec::with_capacity(TABLES.len());
+    for table in TABLES {
+        tables.push(LakeTable::open(root, table, job).await?);
+    }
+    Ok(tables)
+}
+
+/// The address of a local folder.
+pub(super) fn folder_url(folder: &Path) -> Result<Url, LakeError> {
+    let absolute: PathBuf =
+        std::path::absolute(folder).map_err(super::io("cannot resolve", folder))?;
+    Url::from_directory_path(&absolute).map_err(|()| LakeError::Damaged {
+        what: absolute.display().to_string(),
+        reason: "it is not a folder that an address can name".to_owned(),
+    })
+}
+
+/// Whether the folder holds a Delta log.
+pub(super) fn has_log(folder: &Path) -> bool {
+    folder.join("_delta_log").is_dir()
+}
+
+async fn create(delta: DeltaTable, table: &'static Table) -> Result<DeltaTable, DeltaTableError> {
+    let schema = table.schema();
+    let columns: StructType = schema.as_ref().try_into_kernel()?;
+    delta
+        .create()
+        .with_table_name(table.name)
+        .with_comment(table.doc.trim())
+        .with_columns(columns.fields().cloned())
+        .with_partition_columns(table.partition_by.iter().copied())
+        .with_configuration_property(TableProperty::AppendOnly, Some("true"))
+        // Commit files are evidence: by default they would be removed after thirty days.
+        .with_configuration_property(TableProperty::EnableExpiredLogCleanup, Some("false"))
+        // Keeps log content out of the statistics in the log.
+        .with_configuration_property(
+            TableProperty::DataSkippingStatsColumns,
+            Some("_epoch,_leaf"),
+        )
+        .await
+}
+
+fn add(manifest: &Manifest, file: &StagedFile) -> Add {
+    let stats = json!({
+        "numRecords": file.rows,
+        "minValues": { "_epoch": manifest.epoch, "_leaf": file.leaf_min },
+        "maxValues": { "_epoch": manifest.epoch, "_leaf": file.leaf_max },
+        "nullCount": { "_epoch": 0, "_leaf": 0 },
+    });
+    let partition_values: HashMap<String, Option<String>> = file
+        .partition_values
+        .iter()
+        .map(|(column, value)| (column.clone(), Some(value.clone())))
+        .collect();
+    Add {
+        path: file.path.clone(),
+        partition_values,
+        size: i64::try_from(file.size).unwrap_or(i64::MAX),
+        modification_time: manifest.created_ms,
+        data_change: true,
+        stats: Some(stats.to_string()),
+        tags: None,
+        deletion_vector: None,
+        base_row_id: None,
+        default_row_commit_version: None,
+        clustering_provider: None,
+    }
+}

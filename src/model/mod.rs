@@ -1,0 +1,27 @@
+//! The nouns of Keytrail: what a record, an event, an identity, an attribution, a finding and a reject are.
+//!
+//! Nothing here does anything but say what it is and how it is written down. Every other folder speaks in these
+//! words, so this one imports no other.
+
+mod attribution;
+mod digest;
+mod event;
+mod finding;
+mod identity;
+mod record;
+mod reject;
+mod time;
+mod tracked;
+
+pub use attribution::{Attribution, Confidence, Method, SessionMethod, Status};
+pub use digest::{Canon, Digest, Sha256Digest, hex, sha256};
+pub use event::{
+    AuditEvent, AwsPrincipal, AzurePrincipal, AzureSubject, Flags, Issued, LogSource, Network,
+    Outcome, Principal, PrincipalType, Provider, SessionIssuer,
+};
+pub use finding::{Finding, FindingEvent, FindingStatus, Role, Severity, Why};
+pub use identity::{ActorType, CredentialKind, IdentityKind, Uid};
+pub use record::{Decoded, DecodedRecord, Piece, Position, RawRecord};
+pub use reject::{Ignored, Reject, RejectCode};
+pub use time::{Day, Micros};
+pub use tracked::{Changes, Tracked};

@@ -1,0 +1,41 @@
+//! SQL over evidence: read-only, one epoch, with the views and questions of `queries/`.
+
+mod output;
+mod questions;
+mod session;
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+pub use output::{Format, write};
+pub use questions::{Param, Question, bind, questions};
+pub use session::Session;
+
+/// Why a question has no answer.
+#[derive(Debug, Error)]
+pub enum QueryError {
+    #[error(
+        "there is no lake in {0}: `keytrail demo` makes one, `keytrail replay --from FILES --data DIR` fills one"
+    )]
+    NoLake(PathBuf),
+    #[error(transparent)]
+    DataFusion(#[from] datafusion::error::DataFusionError),
+    #[error(transparent)]
+    Lake(#[from] crate::lake::LakeError),
+    #[error("table {table}: {source}")]
+    Delta {
+        table: &'static str,
+        source: Box<deltalake::DeltaTableError>,
+    },
+    #[error("only one SELECT is allowed here: {0}")]
+    NotReadOnly(String),
+    #[error("{0}")]
+    Question(String),
+    #[error("cannot write the result: {0}")]
+    Write(#[from] std::io::Error),
+    #[error("cannot write the result: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    #[error("cannot write the result: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+}

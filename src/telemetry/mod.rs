@@ -1,0 +1,114 @@
+//! What the running program says: one enum of things that happen, each one log line of one level.
+//!
+//! `error!` means data may be wrong or lost; `warn!`, look when you have time; a retry that will happen is `info!`.
+//! Lines go to stderr, data goes to stdout.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::model::Micros;
+
+/// Sets logging up: human lines on a terminal, JSON otherwise. `KEYTRAIL_LOG` takes a filter like `keytrail=debug`.
+///
+/// Does nothing when logging is already set up, as in tests.
+pub fn start(quiet: bool) {
+    // What the libraries call errors are mostly questions that were answered with no; ours say what matters.
+    let default = if quiet {
+        "error,keytrail=warn,buoyant_kernel=off,rdkafka=off"
+    } else {
+        "error,keytrail=info,buoyant_kernel=off,rdkafka=off"
+    };
+    let filter =
+        EnvFilter::try_from_env("KEYTRAIL_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let terminal = std::io::stderr().is_terminal();
+    let colours = terminal && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours);
+    let started = if terminal {
+        lines.with_target(false).try_init()
+    } else {
+        lines.json().try_init()
+    };
+    drop(started);
+}
+
+/// A thing that happens and that an operator may want to know.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The writer continues where the ledger ends.
+    Resumed { epoch: i64, tables_moved: usize },
+    /// An epoch is committed.
+    Committed {
+        epoch: i64,
+        records: u64,
+        elements: u64,
+        bytes: u64,
+        watermark: Option<Micros>,
+        took: Duration,
+    },
+    /// A detector spoke.
+    Finding {
+        finding_uid: &'a str,
+        detector: &'a str,
+        severity: &'a str,
+        identity_uid: &'a str,
+        title: &'a str,
+    },
+    /// A table commit did not go through at the first attempt and is looked at again.
+    TableRetried { table: &'a str, reason: &'a str },
+    /// The broker reported something that passes by itself.
+    BrokerTrouble { reason: &'a str },
+    /// The source is told to stop: the epoch in the making is committed first.
+    Stopping,
+}
+
+impl Event<'_> {
+    /// Writes the line.
+    pub fn tell(&self) {
+        match self {
+            Self::Resumed {
+                epoch,
+                tables_moved,
+            } => tracing::info!(epoch, tables_moved, "resumed"),
+            Self::Committed {
+                epoch,
+                records,
+                elements,
+                bytes,
+                watermark,
+                took,
+            } => tracing::info!(
+                epoch,
+                records,
+                elements,
+                bytes,
+                watermark = watermark.map(tracing::field::display),
+                took_ms = took.as_millis() as u64,
+                "committed"
+            ),
+            Self::Finding {
+                finding_uid,
+                detector,
+                severity,
+                identity_uid,
+                title,
+            } => tracing::info!(
+                finding_uid,
+                detector,
+                severity,
+                identity_uid,
+                title,
+                "finding"
+            ),
+            Self::TableRetried { table, reason } => {
+                tracing::info!(table, reason, "looking again at a table commit");
+            }
+            Self::BrokerTrouble { reason } => tracing::warn!(reason, "broker"),
+            Self::Stopping => tracing::info!("stopping: the open epoch is committed first"),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Every folder below `tests/detectors/<detector>/` is a case: what happened, and what that detector says about it.
+//!
+//! `events.json` lists steps: a record without time and id, the time of the first, and how often it is repeated at
+//! which distance. `expected.json` lists the detector's findings in their last revision. Each detector has at least a
+//! case that fires, one that just does not, and a trap.
+
+#[path = "support/estate.rs"]
+mod estate;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use keytrail::detect;
+use keytrail::engine::Engine;
+use keytrail::model::{Position, RawRecord};
+use serde_json::{Value, json};
+
+#[test]
+fn every_case_gives_what_it_must() {
+    let mut wrong = Vec::new();
+    let mut cases = 0;
+    for detector in detect::detectors(&estate::params().detect) {
+        let name = detector.name();
+        let folders = folders(&Path::new("tests/detectors").join(name));
+        assert!(folders.len() >= 3, "{name} has fewer than three cases");
+        let mut fires = 0;
+        for case in folders {
+            cases += 1;
+            let expected = read(&case.join("expected.json"));
+            fires += expected.as_array().unwrap().len();
+            let found = findings(&case, name);
+            if found != expected {
+                wrong.push(format!(
+                    "{}:\n  expected {expected}\n  found    {found}",
+                    case.display()
+                ));
+            }
+        }
+        assert!(fires > 0, "{name} fires in no case");
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    println!("{cases}/{cases} cases");
+}
+
+/// The findings of `detector` in their last revisions, as `expected.json` lists them.
+fn findings(case: &Path, detector: &str) -> Value {
+    let records = records(&read(&case.join("events.json")));
+    let mut engine = Engine::new(estate::params());
+    let lanes = estate::lanes(&records);
+    let evidence = estate::apply(&mut engine, &records, &estate::context(1, &lanes, true));
+    assert_eq!(evidence.counts.total().rejected, 0, "{}", case.display());
+    let mut last = BTreeMap::new();
+    for news in evidence
+        .news
+        .iter()
+        .filter(|news| news.detector == detector)
+    {
+        last.insert(news.finding_uid.clone(), news);
+    }
+    let mut found: Vec<_> = last.into_values().collect();
+    found.sort_by_key(|news| news.first_event_time);
+    found
+        .iter()
+        .map(|news| {
+            json!({
+                "identity": news.identity_uid.as_ref(),
+                "severity": news.severity,
+                "first": news.first_event_time.to_string(),
+                "events": news.event_count,
+            })
+        })
+        .collect()
+}
+
+/// Expands the steps into records, in the order of time.
+fn records(steps: &Value) -> Vec<RawRecord> {
+    let mut events = Vec::new();
+    for (place, step) in steps.as_array().unwrap().iter().enumerate() {
+        let from = chrono::DateTime::parse_from_rfc3339(step["from"].as_str().unwrap()).unwrap();
+        let every = step["every_minutes"].as_i64().unwrap_or(0);
+        for turn in 0..step["times"].as_i64().unwrap_or(1) {
+            let at = from + chrono::TimeDelta::minutes(every * turn);
+            let mut record = step["record"].clone();
+            record["eventTime"] = Value::from(at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+            record["eventID"] = Value::from(format!("step-{place}-turn-{turn}"));
+            // `{turn}` in the address gives every turn a network of its own.
+            if let Some(address) = record["sourceIPAddress"].as_str() {
+                let address = address.replace("{turn}", &turn.to_string());
+                record["sourceIPAddress"] = Value::from(address);
+            }
+            events.push((at, record));
+        }
+    }
+    events.sort_by_key(|(at, _)| *at);
+    events
+        .into_iter()
+        .enumerate()
+        .map(|(offset, (_, record))| RawRecord {
+            position: Position {
+                topic: Arc::from("case"),
+                partition: 0,
+                offset: offset as i64,
+            },
+            lane: Arc::from("case"),
+            appended_at: None,
+            payload: Some(record.to_string().into_bytes()),
+        })
+        .collect()
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn folders(path: &Path) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    folders.sort();
+    folders
+}
