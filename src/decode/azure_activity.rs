@@ -144,7 +144,6 @@ fn decode<'a>(element: &Element<'a>, members: &Members<'a>) -> Result<AuditEvent
     Ok(AuditEvent {
         source: LogSource::AzureActivity,
         event_uid,
-        dedupe_scope: Cow::Borrowed(""),
         action_uid,
         shared_event_uid: None,
         request_uid: correlation,

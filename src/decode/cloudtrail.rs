@@ -137,7 +137,6 @@ pub(super) fn decode<'a>(element: &Element<'a>) -> Result<Option<AuditEvent<'a>>
             .filter(|_| !insight)
             .unwrap_or_else(|| event_uid.clone()),
         event_uid,
-        dedupe_scope: recipient.clone().unwrap_or_default(),
         shared_event_uid,
         request_uid: record.request_id.known(),
         event_time,

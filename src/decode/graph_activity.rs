@@ -75,7 +75,6 @@ fn decode<'a>(element: &Element<'a>, members: &Members<'a>) -> Result<AuditEvent
         source: LogSource::GraphActivity,
         action_uid: event_uid.clone(),
         event_uid,
-        dedupe_scope: Cow::Borrowed(""),
         shared_event_uid: None,
         request_uid: members.text("correlationId").map(azure::lower),
         event_time: when.time,

@@ -100,7 +100,6 @@ fn decode<'a>(element: &Element<'a>, members: &Members<'a>) -> Result<AuditEvent
         source: LogSource::KeyVault,
         action_uid: event_uid.clone(),
         event_uid,
-        dedupe_scope: Cow::Borrowed(""),
         shared_event_uid: None,
         event_time: when.time,
         tenant_uid: subscription(members, vault.as_deref()),

@@ -13,6 +13,7 @@ mod cloudtrail;
 mod entra_audit;
 mod entra_signin;
 mod envelope;
+mod fingerprint;
 mod graph_activity;
 mod json;
 mod key_vault;
@@ -170,6 +171,10 @@ impl Opened<'_> {
                     layers: &part.layers,
                     text: &part.text,
                     raw_sha256: part.raw_sha256,
+                    fingerprint: match decoded {
+                        Decoded::Event(_) => fingerprint::fingerprint(&part.text),
+                        _ => 0,
+                    },
                     decoded,
                 }
             })

@@ -31,7 +31,7 @@ use crate::model::{
 };
 
 pub use counts::{Counts, LaneCounts};
-use duplicates::Duplicates;
+use duplicates::{Duplicates, Seen};
 use observe::Known;
 use rows::RowSet;
 use situations::Situations;
@@ -226,12 +226,23 @@ impl Engine {
         event: &AuditEvent<'_>,
         context: &EpochContext,
     ) -> Option<Micros> {
-        if !self.duplicates.first(event, self.params.duplicates_max) {
-            self.counts.duplicate(place.position);
-            return None;
-        }
+        let renamed;
+        let (event, mut flags) =
+            match self
+                .duplicates
+                .see(event, piece.fingerprint, self.params.duplicates_max)
+            {
+                Seen::First => (event, event.flags),
+                Seen::Copy => {
+                    self.counts.duplicate(place.position);
+                    return None;
+                }
+                Seen::Conflict => {
+                    renamed = with_own_id(event, piece);
+                    (&renamed, renamed.flags)
+                }
+            };
         self.counts.accepted(place.position);
-        let mut flags = event.flags;
         let future = event.event_time > context.now.plus(self.params.future_max);
         if future {
             flags.raise(Flags::FUTURE);
@@ -367,6 +378,15 @@ impl Engine {
             ("waiting", self.waiting.len()),
         ])
     }
+}
+
+/// The event under an id that no other event has: its own, and the start of its bytes' hash.
+fn with_own_id<'a>(event: &AuditEvent<'a>, piece: &Piece<'_>) -> AuditEvent<'a> {
+    let mut event = event.clone();
+    let suffix = crate::model::hex(&piece.raw_sha256[..4]);
+    event.event_uid = format!("{}~{suffix}", event.event_uid).into();
+    event.flags.raise(Flags::ID_CONFLICT);
+    event
 }
 
 /// Events by time and id, everything else before them in the order of the message.

@@ -34,7 +34,7 @@ pub enum StateError {
 #[derive(Serialize, Deserialize)]
 struct Written {
     attributor: attribute::Written,
-    duplicates: Changes<(i64, [u8; 16]), ()>,
+    duplicates: Changes<(i64, [u8; 16]), u64>,
     duplicates_evicted: u64,
     watermark: Watermark,
     waiting: Changes<(Micros, Uid), Sighting>,

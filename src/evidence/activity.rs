@@ -9,7 +9,7 @@ table! {
     {
         /// When the action happened, by the log's own word.
         event_time: Required<Time>,
-        /// The log's id of the event; `raw:` and the start of its SHA-256 where it has none.
+        /// The log's id of the event; `raw:` and the start of its SHA-256 where it has none; `id~hash` where another record has that id.
         event_uid: Required<Text>,
         /// UTC day of `event_time`.
         event_date: Required<Date>,
@@ -103,7 +103,7 @@ table! {
         request_uid: Optional<Text>,
         /// `sharedEventID`: the same action as another account's trail tells it.
         shared_event_uid: Optional<Text>,
-        /// How the record was read: `repaired`, `time_guessed`, `truncated`, `future`, `late`, `id_derived`, `redacted`, `unknown_version`.
+        /// How the record was read: `repaired`, `time_guessed`, `truncated`, `future`, `late`, `id_derived`, `redacted`, `unknown_version`, `id_conflict`.
         flags: Required<TextList>,
         /// OCSF class: 6003 API Activity, 3002 Authentication, 3001 Account Change.
         class_uid: Required<Int>,

@@ -90,7 +90,7 @@ impl Outcome {
 pub struct Flags(u16);
 
 impl Flags {
-    const NAMES: [(Self, &'static str); 8] = [
+    const NAMES: [(Self, &'static str); 9] = [
         (Self::REPAIRED, "repaired"),
         (Self::TIME_GUESSED, "time_guessed"),
         (Self::TRUNCATED, "truncated"),
@@ -99,6 +99,7 @@ impl Flags {
         (Self::ID_DERIVED, "id_derived"),
         (Self::REDACTED, "redacted"),
         (Self::UNKNOWN_VERSION, "unknown_version"),
+        (Self::ID_CONFLICT, "id_conflict"),
     ];
 
     /// The record's JSON was repaired in a documented way before it could be read.
@@ -117,6 +118,8 @@ impl Flags {
     pub const REDACTED: Self = Self(1 << 6);
     /// The record names a major version that this decoder was not written for.
     pub const UNKNOWN_VERSION: Self = Self(1 << 7);
+    /// Another record with the same id says something else. Both are kept; the later one's id is made unique.
+    pub const ID_CONFLICT: Self = Self(1 << 8);
 
     /// No flag at all.
     pub const fn none() -> Self {
@@ -154,8 +157,6 @@ pub struct AuditEvent<'a> {
     pub source: LogSource,
     /// Identifies the event: the log's own id, or `raw:` and the start of the record's SHA-256.
     pub event_uid: Text<'a>,
-    /// Tells copies of one event apart from events that share an id: the receiving account, else empty.
-    pub dedupe_scope: Text<'a>,
     /// The action: the same for its copies in several accounts (`sharedEventID`), else the event's id.
     pub action_uid: Text<'a>,
     pub shared_event_uid: Option<Text<'a>>,

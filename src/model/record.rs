@@ -43,6 +43,8 @@ pub struct Piece<'a> {
     pub text: &'a str,
     /// SHA-256 of the element's bytes before redaction.
     pub raw_sha256: Sha256Digest,
+    /// Equal for copies of one record, in whichever order and spacing they write its members. 0 unless an event.
+    pub fingerprint: u64,
     pub decoded: Decoded<'a>,
 }
 

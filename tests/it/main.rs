@@ -1,2 +1,75 @@
-//! In the making.
-fn main() {}
+//! Everything that needs the shell, in one binary, so that it links once.
+
+#[path = "../support/estate.rs"]
+mod estate;
+
+mod cli;
+mod kafka;
+mod lake;
+mod schemas;
+mod sql;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use keytrail::config::Config;
+use keytrail::ingest::{Files, RecordSource, Stop};
+use keytrail::live::View;
+use keytrail::pipeline::{self, PipelineError, Settings};
+use keytrail::simulate::Simulation;
+
+/// Writes an estate's messages as files below `folder`: a file an hour, a message a line.
+fn write_estate(params: keytrail::simulate::Params, folder: &Path) -> keytrail::simulate::Totals {
+    let mut simulation = Simulation::new(params);
+    std::fs::create_dir_all(folder).unwrap();
+    for (hour, batch) in simulation.by_ref().enumerate() {
+        let mut lines = Vec::new();
+        for message in batch.messages {
+            lines.extend(message.payload);
+            lines.push(b'\n');
+        }
+        std::fs::write(folder.join(format!("{hour:06}.ndjson")), lines).unwrap();
+    }
+    simulation.totals()
+}
+
+/// Settings of a finite run over files.
+fn settings(lake: &Path, epoch_bytes: usize) -> Settings {
+    let config = Config::default();
+    Settings {
+        lake: lake.to_owned(),
+        job: "main".to_owned(),
+        epoch_age: Duration::from_secs(600),
+        epoch_bytes,
+        snapshot_epochs: 4,
+        decode: config.decoding().unwrap(),
+        engine: config.engine(true),
+        finite: true,
+    }
+}
+
+/// Replays `from` into the lake of `settings`.
+fn replay(settings: &Settings, from: &[PathBuf]) -> Result<Arc<View>, PipelineError> {
+    let view = Arc::new(View::default());
+    pipeline::run(
+        settings,
+        |positions| {
+            let files = Files::new(from, positions.clone(), 16 << 20)?;
+            Ok(Box::new(files) as Box<dyn RecordSource>)
+        },
+        &view,
+        &Stop::default(),
+    )?;
+    Ok(view)
+}
+
+/// Waits for what an async function gives.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}

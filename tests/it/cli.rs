@@ -1,0 +1,133 @@
+//! The program as people and scripts meet it: exit codes, streams, messages.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use super::{estate, write_estate};
+
+fn keytrail(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_keytrail"))
+        .args(arguments)
+        .env_remove("KEYTRAIL_DATA")
+        .env_remove("KEYTRAIL_CONFIG")
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn help_begins_with_examples_and_ends_with_exit_codes() {
+    let output = keytrail(&["--help"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success());
+    assert!(text.starts_with("Examples:"), "{text}");
+    assert!(text.trim_end().ends_with("in doubt"), "{text}");
+}
+
+#[test]
+fn faults_end_with_their_own_exit_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    fs::write(path("bad.toml"), "[lake]\nepoch_agee = \"5s\"\n").unwrap();
+    fs::write(path("log.json"), "{}").unwrap();
+    let check = |arguments: &[&str], code: i32, says: &str| {
+        let output = keytrail(arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains(says),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    };
+    check(&["nonsense"], 2, "nonsense");
+    check(
+        &["--config", &path("bad.toml"), "config", "check"],
+        3,
+        "did you mean `epoch_age`",
+    );
+    check(&["run"], 3, "lake.url is not set");
+    check(
+        &["sql", "--data", &path("none"), "SELECT 1"],
+        4,
+        "there is no lake in",
+    );
+    check(
+        &["replay", "--from", &path("none"), "--data", &path("lake")],
+        4,
+        "none",
+    );
+    check(&["verify", "--data", &path("none")], 6, "problems");
+    check(
+        &["query", "dormant", "--data", &path("none")],
+        2,
+        "did you mean dormant-identities?",
+    );
+    check(
+        &[
+            "run",
+            "--brokers",
+            "127.0.0.1:1",
+            "--topic",
+            "t",
+            "--data",
+            &path("lake"),
+        ],
+        4,
+        "broker",
+    );
+}
+
+#[test]
+fn replay_counts_sql_answers_and_pipes_get_ndjson() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    let lake = dir.path().join("lake").display().to_string();
+    let totals = write_estate(estate::estate(12, 12, 3, 300), &logs);
+    fs::write(logs.join("zz.json"), "{\"neither\":\"nor\"}").unwrap();
+    let output = keytrail(&[
+        "replay",
+        "--from",
+        &logs.display().to_string(),
+        "--data",
+        &lake,
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let sum = format!(
+        "{} elements = {} events + {} duplicates + 1 rejected + 0 ignored",
+        totals.elements + 1,
+        totals.distinct,
+        totals.duplicates
+    );
+    assert!(stderr(&output).contains(&sum), "{}", stderr(&output));
+    let output = keytrail(&["sql", "--data", &lake, "SELECT count(*) AS n FROM events"]);
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(line["n"], totals.distinct);
+    let output = keytrail(&["verify", "--data", &lake]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn decode_says_what_each_message_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mixed.json");
+    fs::write(&file, "{\"Records\":[]}\n{\"a\":1}\n").unwrap();
+    let output = keytrail(&["decode", &file.display().to_string()]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains("empty_envelope") && text.contains("unknown_kind"),
+        "{text}"
+    );
+    assert!(
+        stderr(&output).contains("0 events, 1 rejects, 1 ignored"),
+        "{}",
+        stderr(&output)
+    );
+}
