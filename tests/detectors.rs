@@ -4,6 +4,8 @@
 //! which distance. `expected.json` lists the detector's findings in their last revision. Each detector has at least a
 //! case that fires, one that just does not, and a trap.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "support/estate.rs"]
 mod estate;
 

@@ -1,5 +1,7 @@
 //! The engine alone, on simulated estates: what must hold for every seed, every cut and every restart.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "support/estate.rs"]
 mod estate;
 

@@ -3,6 +3,8 @@
 //! These are tests and not a script of CI, so that a laptop and CI can never disagree. The file does not link the
 //! crate, so it runs in a blink.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

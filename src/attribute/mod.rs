@@ -8,6 +8,8 @@
 
 mod aws;
 mod azure;
+mod chain;
+mod issued;
 mod names;
 mod sessions;
 
@@ -54,7 +56,7 @@ pub struct Written {
 #[derive(Debug)]
 pub struct Answer {
     pub attribution: Attribution,
-    /// The credential that the event issued.
+    /// The credential that the event issued, unless a better copy of the event has told of it already.
     pub session: Option<Session>,
     /// Answers to earlier events that waited for this one.
     pub amendments: Vec<Amendment>,
@@ -78,7 +80,7 @@ pub struct Amendment {
     pub method: Method,
     pub confidence: Confidence,
     pub status: Status,
-    pub reasons: Vec<&'static str>,
+    pub reasons: Vec<Uid>,
     pub cause_event_uid: Option<Uid>,
 }
 
@@ -101,11 +103,16 @@ impl Attributor {
         let attribution = self
             .sessions
             .resolve(event, draft, &self.params, &mut self.names);
-        let session = aws::issued_session(event, &attribution, &mut self.names);
-        let amendments = match &session {
-            Some(session) => self.sessions.learn(session.clone(), &self.params),
-            None => Vec::new(),
-        };
+        let mut session = issued::session(event, &attribution, &mut self.names);
+        // What a full list of waiting events settled before its time comes first.
+        let mut amendments = std::mem::take(&mut self.sessions.overflow);
+        if let Some(learned) = &session {
+            match self.sessions.learn(learned.clone(), &self.params) {
+                Some(settled) => amendments.extend(settled),
+                None => session = None,
+            }
+        }
+        amendments.append(&mut self.sessions.overflow);
         Answer {
             attribution,
             session,
@@ -257,3 +264,6 @@ fn booked_on(
     let wielded = acting_kind.non_human() && acting_kind != IdentityKind::IamUser;
     wielded.then(|| acting.clone())
 }
+
+#[cfg(test)]
+mod tests;

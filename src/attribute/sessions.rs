@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::chain::{Alone, CHAIN_LENGTH_MAX, alone, answer, join, unresolved};
 use super::names::Names;
 use super::{Amendment, Draft, Params, Written, booked_on};
 use crate::model::{
@@ -18,8 +19,11 @@ use crate::model::{
 /// How far a use's `creationDate` may differ from its issuing event's time: both have one-second resolution (D-31).
 const CREATION_SLACK: i64 = Micros::SECOND;
 
-/// More hops than any real chain has; a longer one is a loop or a forgery and is not followed (LIN guards).
-const CHAIN_LENGTH_MAX: usize = 16;
+/// The rule by which a chain ends because an event is missing that would have led further.
+pub(super) const INCOMPLETE: &str = "LIN-13";
+
+/// The record's own session and the issued one are not about the same role or start.
+const MISMATCH: &str = "principal_mismatch";
 
 /// One issued temporary credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +48,8 @@ pub struct Session {
     pub federation_subject: Option<Uid>,
     pub federation_audience: Option<Uid>,
     pub issue_event_uid: Uid,
+    /// Told by the account that was called about a caller of another account: who that was in the end, its own copy says.
+    pub foreign_copy: bool,
 }
 
 /// The resolved answer of the event that issued a session: what its uses inherit.
@@ -59,6 +65,8 @@ pub struct Parent {
     pub chain: Vec<Uid>,
     pub confidence: Confidence,
     pub pending: bool,
+    /// The watermark has settled that a hop of this chain is missing.
+    pub incomplete: bool,
 }
 
 impl From<Attribution> for Parent {
@@ -74,6 +82,7 @@ impl From<Attribution> for Parent {
             chain: by.chain,
             confidence: by.confidence,
             pending: by.status == Status::Pending,
+            incomplete: by.reasons.contains(&INCOMPLETE),
         }
     }
 }
@@ -82,18 +91,20 @@ impl From<Attribution> for Parent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// The key whose issuing event is missing: its own, or one further up its chain.
-    waits_for: Uid,
+    pub(super) waits_for: Uid,
     /// The key it used.
-    key: Uid,
-    acting_uid: Uid,
-    acting_kind: IdentityKind,
-    acting_arn: Option<Uid>,
-    actor_type: ActorType,
-    session_created_at: Option<Micros>,
+    pub(super) key: Uid,
+    pub(super) acting_uid: Uid,
+    pub(super) acting_kind: IdentityKind,
+    pub(super) acting_arn: Option<Uid>,
+    pub(super) actor_type: ActorType,
+    pub(super) session_created_at: Option<Micros>,
+    /// The answer that the record alone gives.
+    pub(super) alone: Alone,
     /// The key that this event itself issued: whoever uses it waits too.
-    issued: Option<Uid>,
+    pub(super) issued: Option<Uid>,
     /// How many amendments it has had.
-    revision: i32,
+    pub(super) revision: i32,
 }
 
 type EventKey = (Micros, Uid);
@@ -107,21 +118,9 @@ pub(super) struct Sessions {
     pending: Tracked<EventKey, Pending>,
     /// Derived: who waits for a key.
     waiting: BTreeMap<Uid, BTreeSet<EventKey>>,
+    /// Amendments for events that had to be settled because too many waited.
+    pub(super) overflow: Vec<Amendment>,
     pub(super) evicted: u64,
-}
-
-/// A chain that a key led to.
-struct Joined {
-    identity_uid: Uid,
-    identity_kind: IdentityKind,
-    acting_kind: IdentityKind,
-    actor_type: ActorType,
-    origin_uid: Uid,
-    workload_uid: Option<Uid>,
-    chain: Vec<Uid>,
-    confidence: Confidence,
-    pending: bool,
-    reasons: Vec<&'static str>,
 }
 
 impl Sessions {
@@ -144,6 +143,7 @@ impl Sessions {
             acting_arn: draft.acting_arn.clone(),
             actor_type: draft.actor_type,
             session_created_at: draft.session_created_at,
+            alone: alone(&draft, names),
             issued: event
                 .issued
                 .as_ref()
@@ -153,7 +153,7 @@ impl Sessions {
         match self.issued.get(&key) {
             Some(session) if !fits(session, &waiting) => {
                 let mut answer = draft.alone(Status::Final);
-                answer.reasons.push("principal_mismatch");
+                answer.reasons.push(MISMATCH);
                 answer
             }
             Some(session) => {
@@ -181,47 +181,57 @@ impl Sessions {
         }
     }
 
-    /// Remembers an issued credential and settles the events that waited for it, earliest first, so that the event
-    /// that issued the next key of a chain is settled before the uses of that key.
-    pub(super) fn learn(&mut self, session: Session, params: &Params) -> Vec<Amendment> {
+    /// Remembers an issued credential and settles the events that waited for it, those that issued further keys before
+    /// the uses of those keys. `None` if a better copy of the issuing event is known.
+    pub(super) fn learn(&mut self, session: Session, params: &Params) -> Option<Vec<Amendment>> {
         let key = session.session_uid.clone();
+        if let Some(known) = self.issued.get(&key) {
+            if known.issued_at == session.issued_at && (!known.foreign_copy || session.foreign_copy)
+            {
+                return None;
+            }
+            let forget_at = known.expires_at.plus(params.session_memory);
+            self.expiry.remove(&(forget_at, key.clone()));
+        }
         let cause = session.issue_event_uid.clone();
-        let further = self.missing_key(&session).filter(|_| {
-            session
-                .issued_by
-                .as_ref()
-                .is_some_and(|parent| parent.pending)
-        });
+        let open = |parent: &Parent| parent.pending;
+        let further = session
+            .issued_by
+            .as_ref()
+            .is_some_and(open)
+            .then(|| self.missing_key(&session))
+            .flatten();
         self.expiry
             .insert((session.expires_at.plus(params.session_memory), key.clone()));
         self.issued.insert(key.clone(), session);
-        while self.issued.len() > params.sessions_max {
-            let Some((_, oldest)) = self.expiry.pop_first() else {
-                break;
-            };
+        while self.issued.len() > params.sessions_max
+            && let Some((_, oldest)) = self.expiry.pop_first()
+        {
             self.issued.remove(&oldest);
             self.evicted += 1;
         }
+        let waiting = self.waiting.remove(&key).unwrap_or_default();
+        let mut woken: Vec<(EventKey, Pending)> = waiting
+            .into_iter()
+            .filter_map(|event| self.pending.remove(&event).map(|pending| (event, pending)))
+            .collect();
+        woken.sort_by_key(|((time, _), pending)| (*time, pending.issued.is_none()));
         let mut amendments = Vec::new();
-        for event in self.waiting.remove(&key).unwrap_or_default() {
-            let Some(pending) = self.pending.remove(&event) else {
-                continue;
-            };
+        for (event, pending) in woken {
             let amendment = self.amend(&event, &pending, Some(cause.clone()), false);
             if amendment.status == Status::Pending {
                 // The chain grew by one hop but its next one is missing too: it goes on waiting, for that.
                 let waits_for = further.clone().unwrap_or_else(|| key.clone());
-                let revision = amendment.revision;
                 let pending = Pending {
                     waits_for,
-                    revision,
+                    revision: amendment.revision,
                     ..pending
                 };
                 self.wait(event, pending, params);
             }
             amendments.push(amendment);
         }
-        amendments
+        Some(amendments)
     }
 
     /// Settles every waiting event before `settled_before`; forgets credentials whose memory ended before
@@ -297,12 +307,13 @@ impl Sessions {
         cause: Option<Uid>,
         settled: bool,
     ) -> Amendment {
-        let joined = self
-            .issued
-            .get(&pending.key)
-            .filter(|session| fits(session, pending))
-            .map_or_else(|| unresolved(pending), |session| join(session, pending));
-        let still_open = joined.pending && !settled;
+        let found = self.issued.get(&pending.key);
+        let mismatch = found.is_some_and(|session| !fits(session, pending));
+        let session = found.filter(|_| !mismatch);
+        let linked = session.is_some();
+        let joined = session.map_or_else(|| unresolved(pending), |session| join(session, pending));
+        let still_open = joined.pending && !settled && !mismatch;
+        let incomplete = joined.incomplete || (joined.pending && settled);
         if let Some(issued) = &pending.issued
             && let Some(session) = self.issued.get_mut(issued)
         {
@@ -317,11 +328,15 @@ impl Sessions {
                 chain: joined.chain.clone(),
                 confidence: joined.confidence,
                 pending: still_open,
+                incomplete,
             });
         }
-        let mut reasons = joined.reasons;
-        if settled && joined.pending {
-            reasons.push("LIN-13");
+        let mut reasons = pending.alone.reasons.clone();
+        reasons.extend(joined.reasons.iter().map(|reason| Uid::from(*reason)));
+        if mismatch {
+            reasons.push(Uid::from(MISMATCH));
+        } else if incomplete && !joined.reasons.contains(&INCOMPLETE) {
+            reasons.push(Uid::from(INCOMPLETE));
         }
         Amendment {
             revision: pending.revision + 1,
@@ -339,8 +354,12 @@ impl Sessions {
             origin_uid: joined.origin_uid,
             session_uid: Some(pending.key.clone()),
             chain: joined.chain,
-            method: Method::IssuedKey,
-            confidence: joined.confidence,
+            method: if linked {
+                Method::IssuedKey
+            } else {
+                pending.alone.method
+            },
+            confidence: joined.confidence.min(pending.alone.confidence),
             status: if still_open {
                 Status::Pending
             } else {
@@ -376,12 +395,13 @@ impl Sessions {
             .or_default()
             .insert(event.clone());
         self.pending.insert(event, pending);
-        while self.pending.len() > params.pending_max {
-            let Some((event, pending)) = self.pending.pop_first_if(|_| true) else {
-                break;
-            };
+        while self.pending.len() > params.pending_max
+            && let Some((event, pending)) = self.pending.pop_first_if(|_| true)
+        {
             self.forget_waiting(&event, &pending);
             self.evicted += 1;
+            let settled = self.amend(&event, &pending, None, true);
+            self.overflow.push(settled);
         }
     }
 
@@ -406,101 +426,4 @@ fn fits(session: &Session, used: &Pending) -> bool {
         None => session.identity_uid == used.acting_uid,
     };
     same_start && same_role
-}
-
-/// The chain of a use whose session is known.
-fn join(session: &Session, used: &Pending) -> Joined {
-    let acting = used.acting_uid.clone();
-    let Some(parent) = &session.issued_by else {
-        // Rule 0.5: the service that obtained the session is not the actor; the role is, on behalf of the workload.
-        let own_code = session.kind != IdentityKind::WorkloadRole;
-        return Joined {
-            identity_uid: acting.clone(),
-            identity_kind: session.kind,
-            acting_kind: session.kind,
-            actor_type: if own_code {
-                ActorType::Provider
-            } else {
-                ActorType::Nhi
-            },
-            origin_uid: acting.clone(),
-            workload_uid: session.workload_uid.clone(),
-            chain: vec![acting],
-            confidence: Confidence::Exact,
-            pending: false,
-            reasons: vec!["LIN-1", "HM-4"],
-        };
-    };
-    let mut chain = parent.chain.clone();
-    // GetSessionToken's child is the same user again: no new node (L-6).
-    if chain.last() != Some(&acting) && chain.len() < CHAIN_LENGTH_MAX {
-        chain.push(acting);
-    }
-    let actor_type = match (parent.actor_type, used.actor_type) {
-        (ActorType::Unknown, own) => own,
-        (parent, _) => parent,
-    };
-    Joined {
-        identity_uid: parent.identity_uid.clone(),
-        identity_kind: parent.identity_kind,
-        acting_kind: used.acting_kind,
-        actor_type,
-        origin_uid: parent.origin_uid.clone(),
-        workload_uid: parent.workload_uid.clone(),
-        chain,
-        confidence: parent.confidence,
-        pending: parent.pending,
-        reasons: vec!["LIN-1", "HM-17"],
-    }
-}
-
-/// Nobody was found behind the key: the acting identity is the answer, and the chain is incomplete (LIN-13).
-fn unresolved(used: &Pending) -> Joined {
-    Joined {
-        identity_uid: used.acting_uid.clone(),
-        identity_kind: used.acting_kind,
-        acting_kind: used.acting_kind,
-        actor_type: used.actor_type,
-        origin_uid: used.acting_uid.clone(),
-        workload_uid: None,
-        chain: vec![used.acting_uid.clone()],
-        confidence: Confidence::Exact,
-        pending: true,
-        reasons: Vec::new(),
-    }
-}
-
-fn answer(draft: Draft, joined: Joined) -> Attribution {
-    let mut reasons = draft.reasons;
-    reasons.extend(joined.reasons);
-    Attribution {
-        nhi_uid: booked_on(
-            (&joined.identity_uid, joined.identity_kind),
-            (&draft.acting_uid, joined.acting_kind),
-            joined.actor_type,
-        ),
-        identity_uid: joined.identity_uid,
-        identity_kind: joined.identity_kind,
-        actor_type: joined.actor_type,
-        acting_uid: draft.acting_uid,
-        acting_kind: joined.acting_kind,
-        credential_uid: draft.credential_uid,
-        credential_kind: draft.credential_kind,
-        session_uid: draft.session_uid,
-        workload_uid: joined.workload_uid.or(draft.workload_uid),
-        origin_uid: joined.origin_uid,
-        chain: joined.chain,
-        via: draft.via,
-        method: Method::IssuedKey,
-        confidence: joined.confidence.min(draft.confidence),
-        status: if joined.pending {
-            Status::Pending
-        } else {
-            Status::Final
-        },
-        reasons,
-        claimed_origin: draft.claimed_origin,
-        on_behalf_of: draft.on_behalf_of,
-        invoked_by: draft.invoked_by,
-    }
 }

@@ -3,30 +3,23 @@
 use anyhow::Result;
 use arrow::array::AsArray;
 use arrow::datatypes::DataType;
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use super::{Exit, Lake, Output, block_on, print_answer};
 use crate::query::Session;
 
 #[derive(Debug, Args)]
 pub(super) struct Findings {
-    #[command(subcommand)]
-    what: Option<What>,
+    /// List every finding in its latest revision, the gravest first; or show one with its reasons and events
+    #[arg(default_value = "list", value_parser = ["list", "show"])]
+    what: String,
+    /// Id of the finding to show, or its beginning
+    #[arg(required_if_eq("what", "show"))]
+    id: Option<String>,
     #[command(flatten)]
     lake: Lake,
     #[command(flatten)]
     output: Output,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
-    /// Every finding in its latest revision, the gravest first
-    List,
-    /// One finding: what, who, why, and the events behind it
-    Show {
-        /// Id of the finding, or its beginning
-        id: String,
-    },
 }
 
 const LIST: &str = "SELECT finding_uid, severity, detector, status, first_event_time, event_count, identity_uid, title \
@@ -38,9 +31,9 @@ impl Findings {
         let format = self.output.format();
         block_on(async {
             let session = Session::open(&self.lake.data).await?;
-            match self.what {
-                None | Some(What::List) => print_answer(&session, LIST, format).await,
-                Some(What::Show { id }) => show(&session, &id, format).await,
+            match self.id {
+                Some(id) if self.what == "show" => show(&session, &id, format).await,
+                _ => print_answer(&session, LIST, format).await,
             }
         })
     }

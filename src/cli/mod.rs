@@ -41,11 +41,16 @@ const EXIT_CODES: &str = "Exit codes:
     name = "keytrail",
     version,
     before_help = "Examples:
-  keytrail demo                                              a sample estate through the real pipeline, nothing installed
-  keytrail replay --from ./logs --data ./lake                log files → evidence
-  keytrail sql --data ./lake \"SELECT * FROM finding\"         ask in SQL
-  keytrail query dormant-identities --data ./lake -p days=60 ask a prepared question
-  keytrail run --config keytrail.toml                        Kafka → evidence, until stopped",
+  keytrail demo
+      a sample estate through the real pipeline, nothing installed
+  keytrail replay --from ./logs --data ./lake
+      log files → evidence
+  keytrail sql --data ./lake \"SELECT * FROM finding\"
+      ask in SQL
+  keytrail query dormant-identities --data ./lake -p days=60
+      ask a prepared question
+  keytrail run --config keytrail.toml
+      Kafka → evidence, until stopped",
     after_help = EXIT_CODES
 )]
 struct Cli {

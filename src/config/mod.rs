@@ -163,6 +163,8 @@ pub struct Identity {
     pub pending_max: usize,
     /// Event ids remembered to recognise duplicates.
     pub duplicates_max: usize,
+    /// Events that wait for the watermark.
+    pub waiting_max: usize,
     /// Identities with a profile.
     pub profiles_max: usize,
 }
@@ -177,6 +179,7 @@ impl Default for Identity {
             sessions_max: 1_000_000,
             pending_max: 1_000_000,
             duplicates_max: 4_000_000,
+            waiting_max: 4_000_000,
             profiles_max: 1_000_000,
         }
     }
@@ -291,6 +294,7 @@ impl Config {
             lateness: lateness.micros(),
             future_max: identity.future_max.micros(),
             duplicates_max: identity.duplicates_max,
+            waiting_max: identity.waiting_max,
             profiles_max: identity.profiles_max,
         }
     }

@@ -29,7 +29,11 @@ pub struct Sighting {
     pub region: Option<Uid>,
     pub service: Uid,
     pub operation: Uid,
+    /// Neither for an outcome that the log does not tell, as in the first of the rows that Azure writes for one action.
     pub success: bool,
+    pub failure: bool,
+    /// Another account's copy of an action that its own account tells too: it is no use of its own.
+    pub foreign_copy: bool,
     pub read_only: Option<bool>,
     /// Absent when the source says nothing about where the caller is.
     pub network: Option<Uid>,
@@ -46,7 +50,7 @@ impl Sighting {
     /// providers, who are not what this program watches.
     pub fn profiled(&self) -> Option<&Uid> {
         match self.actor_type {
-            ActorType::Provider | ActorType::Anonymous => None,
+            ActorType::Human | ActorType::Provider | ActorType::Anonymous => None,
             _ => self.nhi_uid.as_ref(),
         }
     }

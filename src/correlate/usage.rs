@@ -76,8 +76,15 @@ pub struct UsageCounter {
 impl UsageCounter {
     /// Counts `sighting` for every identity of its chain.
     pub fn add(&mut self, sighting: &Sighting) {
+        if sighting.foreign_copy {
+            return;
+        }
         let last = sighting.chain.len().saturating_sub(1);
         for (place, identity) in sighting.chain.iter().enumerate() {
+            // A chain can pass an identity twice; the event is one use of it all the same.
+            if place != last && sighting.chain[..place].contains(identity) {
+                continue;
+            }
             let relation = match place {
                 _ if place == last => Relation::Acting,
                 0 => Relation::Origin,
@@ -103,7 +110,7 @@ impl UsageCounter {
         if sighting.success {
             row.successes += 1;
             row.last_success_at = row.last_success_at.max(Some(at));
-        } else {
+        } else if sighting.failure {
             row.failures += 1;
         }
         if sighting.reads() {

@@ -353,6 +353,7 @@ fn issued<'a>(
             .text("assumedRoleId")
             .or_else(|| federated.text("federatedUserId")),
         role_arn: request.text("roleArn"),
+        target: request.text("targetPrincipal"),
         session_name: request
             .text("roleSessionName")
             .or_else(|| request.text("name")),

@@ -1,7 +1,7 @@
 //! Whether two records say the same, whichever way they were written down.
 //!
 //! One record reaches us through several ways, and some of them write its members in another order or with other
-//! white space. The fingerprint is a sum over all (member name, value) pairs, so order and white space do not matter.
+//! white space. The fingerprint is a sum over all values with their paths, so order and white space do not matter.
 //! It decides only whether a second record with a known id is a copy; it is no protection against forgery by itself.
 
 use memchr::memchr2;
@@ -10,11 +10,13 @@ use memchr::memchr2;
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// The fingerprint of the JSON in `text`.
+/// The fingerprint of the JSON in `text`: a sum over every value and the path of member names to it.
 pub(super) fn fingerprint(text: &str) -> u64 {
     let bytes = text.as_bytes();
     let mut sum = 0_u64;
-    let mut name = OFFSET;
+    // The path of the object or list that is being read, and the name of the member in it.
+    let mut path = Vec::new();
+    let (mut parent, mut name) = (OFFSET, OFFSET);
     let mut at = 0;
     while at < bytes.len() {
         match bytes[at] {
@@ -24,13 +26,22 @@ pub(super) fn fingerprint(text: &str) -> u64 {
                 at = end + 1;
                 let after = at + white(&bytes[at.min(bytes.len())..]);
                 if bytes.get(after) == Some(&b':') {
-                    name = hash;
+                    name = pair(parent, hash);
                     at = after + 1;
                 } else {
                     sum = sum.wrapping_add(pair(name, hash));
                 }
             }
-            b'{' | b'}' | b'[' | b']' | b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => at += 1,
+            b'{' | b'[' => {
+                path.push((parent, name));
+                parent = name;
+                at += 1;
+            }
+            b'}' | b']' => {
+                (parent, name) = path.pop().unwrap_or((OFFSET, OFFSET));
+                at += 1;
+            }
+            b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => at += 1,
             _ => {
                 let rest = &bytes[at..];
                 let length = rest
@@ -102,6 +113,7 @@ mod tests {
             r#"{"a":"y","b":{"c":1,"d":"q\"r"},"e":[true,"x"]}"#,
             r#"{"a":"x","b":{"c":2,"d":"q\"r"},"e":[true,"y"]}"#,
             r#"{"a":"x","b":{"c":1},"e":[true,"y"]}"#,
+            r#"{"a":"x","c":1,"b":{"d":"q\"r"},"e":[true,"y"]}"#,
         ] {
             assert_ne!(first, fingerprint(other), "{other}");
         }

@@ -60,7 +60,7 @@ fn decode<'a>(element: &Element<'a>, members: &Members<'a>) -> Result<AuditEvent
         &mut flags,
     )?;
     let status = layers.first_text(&["responseStatusCode", "resultSignature"]);
-    let outcome = azure::outcome(&[status.clone()]);
+    let outcome = azure::outcome(std::slice::from_ref(&status));
     let failed = outcome == Outcome::Failure;
     let tenant = azure::tenant(members);
     let path = path(&uri);

@@ -5,6 +5,7 @@
 //! value's type, only on JSON that is not JSON and on a member that occurs twice.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -19,6 +20,10 @@ const PLACEHOLDERS: [&str; 6] = [
     "<null>",
     "null",
 ];
+
+/// Up to so many members are compared with each other; more are looked up in a set, because a hostile object can have
+/// a million.
+const FEW: usize = 32;
 
 /// A scalar read as text: strings borrowed, numbers and booleans as written, everything else absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -175,13 +180,22 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Members::default();
+                let mut many = BTreeSet::new();
                 while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
                     let key = key.unwrap_or_default();
                     let value: &'de RawValue = map.next_value()?;
-                    let twice = members
-                        .entries
-                        .iter()
-                        .any(|(known, _)| known.eq_ignore_ascii_case(&key));
+                    let twice = if members.entries.len() < FEW {
+                        members
+                            .entries
+                            .iter()
+                            .any(|(known, _)| known.eq_ignore_ascii_case(&key))
+                    } else {
+                        if many.is_empty() {
+                            let names = members.entries.iter();
+                            many.extend(names.map(|(name, _)| name.to_ascii_lowercase()));
+                        }
+                        !many.insert(key.to_ascii_lowercase())
+                    };
                     if twice && members.duplicate.is_none() {
                         members.duplicate = Some(key.to_string());
                     }

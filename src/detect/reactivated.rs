@@ -22,6 +22,9 @@ pub struct Params {
     pub gap_days_min_young: i64,
 }
 
+/// Marks the situation of a credential or identity that was tried and did not succeed.
+const TRIED: &str = "#tried";
+
 #[derive(Debug)]
 pub(super) struct Reactivated(pub(super) Params);
 
@@ -60,6 +63,13 @@ impl Detector for Reactivated {
     }
 
     fn continues(&self, key: &str, sighting: &Sighting) -> bool {
+        let (key, tried) = match key.strip_suffix(TRIED) {
+            Some(key) => (key, true),
+            None => (key, false),
+        };
+        if tried && sighting.success {
+            return false;
+        }
         let identity = sighting.profiled().is_some_and(|uid| uid.as_ref() == key);
         identity || sighting.credential_uid.as_deref() == Some(key)
     }
@@ -86,7 +96,12 @@ fn verdict(sighting: &Sighting, key: &Uid, sleep: &Sleep, gap: i64, what: &str) 
     let network = sighting.network.as_deref().unwrap_or("an unknown network");
     let used = if sighting.success { "used" } else { "tried" };
     Verdict {
-        key: key.clone(),
+        // What was only tried is a situation of its own, so that the first success still speaks.
+        key: if sighting.success {
+            key.clone()
+        } else {
+            Uid::from(format!("{key}{TRIED}"))
+        },
         severity: if sighting.success {
             Severity::High
         } else {

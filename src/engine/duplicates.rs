@@ -1,11 +1,14 @@
 //! Which events were seen already. Trails, connectors and brokers all deliver some records twice.
 //!
 //! A copy has the id and the content of a record that was seen. A record with a known id that says something else is no
-//! copy: dropping it would let whoever can write one record hide another. It is kept under an id of its own.
+//! copy: dropping it would let whoever can write one record hide another. It is kept under an id of its own. Whether two
+//! records say the same is judged by a fingerprint that stands up to shuffled members, not to a forger who computes one.
 
-use crate::model::{AuditEvent, Tracked, sha256};
+use std::collections::BTreeSet;
 
-/// First half of the SHA-256 of an event's id: two ids that share it are not expected in the life of the universe.
+use crate::model::{AuditEvent, Changes, Micros, Tracked, sha256};
+
+/// First half of the SHA-256 of an event's source and id: two that share it are not expected in the life of the universe.
 type Key = [u8; 16];
 
 /// What an event is to those before it.
@@ -17,43 +20,74 @@ pub(super) enum Seen {
     Conflict,
 }
 
-/// Event ids by the hour of their event, so that the oldest go first when there are too many, with the fingerprint of
-/// what they said.
+/// Event ids with the hour of their event and the fingerprint of what they said.
 #[derive(Debug, Default)]
 pub(super) struct Duplicates {
-    pub(super) seen: Tracked<(i64, Key), u64>,
+    seen: Tracked<Key, (i64, u64)>,
+    /// Derived: the oldest go first when there are too many.
+    by_hour: BTreeSet<(i64, Key)>,
     pub(super) evicted: u64,
 }
 
 impl Duplicates {
     /// Says what `event` is to those before it, and remembers it.
-    pub(super) fn see(&mut self, event: &AuditEvent<'_>, fingerprint: u64, max: usize) -> Seen {
-        let hour = event.event_time.hour();
-        let key = (hour, digest(event, None));
+    pub(super) fn see(
+        &mut self,
+        event: &AuditEvent<'_>,
+        fingerprint: u64,
+        now: Micros,
+        max: usize,
+    ) -> Seen {
+        // An id dated ahead must not outlive the honest ones.
+        let hour = event.event_time.min(now).hour();
+        let key = digest(event, None);
         match self.seen.get(&key) {
-            Some(known) if *known == fingerprint => return Seen::Copy,
+            Some((_, known)) if *known == fingerprint => Seen::Copy,
             Some(_) => {
-                let own = (hour, digest(event, Some(fingerprint)));
-                if self.seen.insert(own, fingerprint).is_some() {
+                let own = digest(event, Some(fingerprint));
+                if self.seen.contains(&own) {
                     return Seen::Copy;
                 }
-                self.shrink(max);
-                return Seen::Conflict;
+                self.remember(own, (hour, fingerprint), max);
+                Seen::Conflict
             }
-            None => (),
+            None => {
+                self.remember(key, (hour, fingerprint), max);
+                Seen::First
+            }
         }
-        self.seen.insert(key, fingerprint);
-        self.shrink(max);
-        Seen::First
     }
 
     pub(super) fn len(&self) -> usize {
         self.seen.len()
     }
 
-    fn shrink(&mut self, max: usize) {
-        while self.seen.len() > max {
-            self.seen.pop_first_if(|_| true);
+    /// What must survive a restart: changes since the last call, or everything if `all`.
+    pub(super) fn written(&mut self, all: bool) -> Changes<Key, (i64, u64)> {
+        if all {
+            self.seen.take_all()
+        } else {
+            self.seen.take_changes()
+        }
+    }
+
+    /// Continues from what [`Duplicates::written`] gave.
+    pub(super) fn restore(&mut self, changes: Changes<Key, (i64, u64)>) {
+        self.seen.apply(changes);
+        self.by_hour = self
+            .seen
+            .iter()
+            .map(|(key, (hour, _))| (*hour, *key))
+            .collect();
+    }
+
+    fn remember(&mut self, key: Key, value: (i64, u64), max: usize) {
+        self.by_hour.insert((value.0, key));
+        self.seen.insert(key, value);
+        while self.seen.len() > max
+            && let Some((_, oldest)) = self.by_hour.pop_first()
+        {
+            self.seen.remove(&oldest);
             self.evicted += 1;
         }
     }

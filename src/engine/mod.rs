@@ -50,6 +50,8 @@ pub struct Params {
     pub future_max: i64,
     /// How many event ids are remembered to recognise duplicates. Beyond it the ids of the oldest events go first.
     pub duplicates_max: usize,
+    /// How many events may wait for the watermark. Beyond it the earliest is judged before its time and counted.
+    pub waiting_max: usize,
     /// How many identities have profiles. Beyond it the one unseen for longest is forgotten and counted.
     pub profiles_max: usize,
 }
@@ -116,6 +118,7 @@ pub struct Engine {
     waiting: Tracked<(Micros, Uid), Sighting>,
     profiles: Tracked<Uid, Profile>,
     profiles_evicted: u64,
+    waiting_evicted: u64,
     usage: UsageCounter,
     identities: Tracked<Uid, Known>,
     credentials: Tracked<Uid, Known>,
@@ -148,6 +151,7 @@ impl Engine {
             waiting: Tracked::default(),
             profiles: Tracked::default(),
             profiles_evicted: 0,
+            waiting_evicted: 0,
             usage: UsageCounter::default(),
             identities: Tracked::default(),
             credentials: Tracked::default(),
@@ -167,9 +171,7 @@ impl Engine {
         records: &[DecodedRecord<'_>],
         context: &EpochContext,
     ) -> EvidenceEpoch {
-        for lane in &context.lanes {
-            self.watermark.expect(lane);
-        }
+        self.watermark.expect(&context.lanes);
         for record in records {
             self.record(record, context);
         }
@@ -211,6 +213,9 @@ impl Engine {
                 }
             }
         }
+        if latest.is_none() {
+            self.watermark.barren(&record.lane);
+        }
         if let Some(latest) = latest {
             self.watermark
                 .advance(&record.lane, latest, self.params.lateness);
@@ -227,23 +232,25 @@ impl Engine {
         context: &EpochContext,
     ) -> Option<Micros> {
         let renamed;
-        let (event, mut flags) =
-            match self
-                .duplicates
-                .see(event, piece.fingerprint, self.params.duplicates_max)
-            {
-                Seen::First => (event, event.flags),
-                Seen::Copy => {
-                    self.counts.duplicate(place.position);
-                    return None;
-                }
-                Seen::Conflict => {
-                    renamed = with_own_id(event, piece);
-                    (&renamed, renamed.flags)
-                }
-            };
+        let (event, mut flags) = match self.duplicates.see(
+            event,
+            piece.fingerprint,
+            context.now,
+            self.params.duplicates_max,
+        ) {
+            Seen::First => (event, event.flags),
+            Seen::Copy => {
+                self.counts.duplicate(place.position);
+                return None;
+            }
+            Seen::Conflict => {
+                renamed = with_own_id(event, piece);
+                (&renamed, renamed.flags)
+            }
+        };
         self.counts.accepted(place.position);
-        let future = event.event_time > context.now.plus(self.params.future_max);
+        let arrived = place.appended_at.unwrap_or(context.now);
+        let future = event.event_time > arrived.plus(self.params.future_max);
         if future {
             flags.raise(Flags::FUTURE);
         }
@@ -271,14 +278,21 @@ impl Engine {
             &sighting,
             flags,
         );
+        if late {
+            self.observe(&sighting, false);
+        } else if !future {
+            // An event dated ahead of its arrival is a row and no more: it would teach the profiles a wrong time.
+            let key = (sighting.event_time, sighting.event_uid.clone());
+            self.waiting.insert(key, sighting);
+        }
         for amendment in &answer.amendments {
             self.amend(amendment);
         }
-        if late {
-            self.observe(&sighting, false);
-        } else {
-            let key = (sighting.event_time, sighting.event_uid.clone());
-            self.waiting.insert(key, sighting);
+        if self.waiting.len() > self.params.waiting_max
+            && let Some((_, earliest)) = self.waiting.pop_first_if(|_| true)
+        {
+            self.waiting_evicted += 1;
+            self.in_turn(&earliest);
         }
         (!future).then_some(event.event_time)
     }
@@ -312,7 +326,7 @@ impl Engine {
             self.amend(&amendment);
         }
         while let Some((_, sighting)) = self.waiting.pop_first_if(|(time, _)| *time < passed) {
-            self.observe(&sighting, true);
+            self.in_turn(&sighting);
         }
         // What time alone closes: situations without new events, days whose values need not be remembered.
         let passed = self.watermark.passed();
@@ -326,6 +340,15 @@ impl Engine {
                 self.report(&finding);
             }
         }
+    }
+
+    /// Judges one event whose turn has come. Situations that ended before it are closed first, so that when they end
+    /// does not depend on the steps in which the watermark moves.
+    fn in_turn(&mut self, sighting: &Sighting) {
+        for finding in self.situations.close_before(sighting.event_time) {
+            self.report(&finding);
+        }
+        self.observe(sighting, true);
     }
 
     /// Writes a revision and tells it to the live view.
@@ -350,6 +373,7 @@ impl Engine {
         self.counts.evicted = self.attributor.evicted()
             + self.duplicates.evicted
             + self.profiles_evicted
+            + self.waiting_evicted
             + self.situations.evicted;
         let counts = std::mem::take(&mut self.counts);
         counts.check();
@@ -383,7 +407,7 @@ impl Engine {
 /// The event under an id that no other event has: its own, and the start of its bytes' hash.
 fn with_own_id<'a>(event: &AuditEvent<'a>, piece: &Piece<'_>) -> AuditEvent<'a> {
     let mut event = event.clone();
-    let suffix = crate::model::hex(&piece.raw_sha256[..4]);
+    let suffix = crate::model::hex(&piece.raw_sha256[..8]);
     event.event_uid = format!("{}~{suffix}", event.event_uid).into();
     event.flags.raise(Flags::ID_CONFLICT);
     event

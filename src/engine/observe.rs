@@ -53,7 +53,9 @@ pub(super) fn sighting(
         region: event.region.as_deref().map(|text| names.intern(text)),
         service: names.intern(&event.service),
         operation: names.intern(&event.operation),
-        success: event.outcome != Outcome::Failure,
+        success: event.outcome == Outcome::Success,
+        failure: event.outcome == Outcome::Failure,
+        foreign_copy: event.foreign_copy(),
         read_only: event.read_only,
         network: network.map(|text| names.intern(text)),
         user_agent_family: event
@@ -97,7 +99,7 @@ impl Engine {
             .entry(identity, || Profile::new(sighting.event_time))
             .add(sighting);
         if self.profiles.len() > self.params.profiles_max {
-            self.forget_a_profile();
+            self.forget_profiles();
         }
     }
 
@@ -111,10 +113,11 @@ impl Engine {
         };
         let mut opened = Vec::new();
         for detector in &self.detectors {
-            if followed.by.contains(&detector.name()) {
-                continue;
-            }
-            if let Some(verdict) = detector.judge(sighting, profile) {
+            if let Some(verdict) = detector.judge(sighting, profile)
+                && !followed
+                    .by
+                    .contains(&(detector.name(), verdict.key.clone()))
+            {
                 opened.extend(
                     self.situations
                         .open(detector.as_ref(), identity, sighting, verdict),
@@ -162,14 +165,17 @@ impl Engine {
         }
     }
 
-    /// Drops the profile of the identity that was seen longest ago.
-    fn forget_a_profile(&mut self) {
-        let oldest: Option<(Micros, Uid)> = self
+    /// Drops the profiles of the identities that were seen longest ago: a sixteenth of all at once, because finding the
+    /// oldest means looking at every one.
+    fn forget_profiles(&mut self) {
+        let mut oldest: Vec<(Micros, Uid)> = self
             .profiles
             .iter()
             .map(|(identity, profile)| (profile.last_seen_at, identity.clone()))
-            .min();
-        if let Some((_, identity)) = oldest {
+            .collect();
+        oldest.sort();
+        oldest.truncate(self.params.profiles_max / 16 + 1);
+        for (_, identity) in oldest {
             self.profiles.remove(&identity);
             self.profiles_evicted += 1;
         }

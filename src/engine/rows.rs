@@ -235,7 +235,7 @@ impl RowSet {
             attribution_method: amendment.method.name(),
             attribution_confidence: amendment.confidence.name(),
             attribution_status: amendment.status.name(),
-            attribution_reasons: amendment.reasons.clone(),
+            attribution_reasons: texts(&amendment.reasons),
             cause_event_uid: amendment.cause_event_uid.as_deref(),
         });
     }

@@ -3,6 +3,8 @@
 //! A revision is written when the count of events reaches a power of two and when the situation ends, so that the
 //! rows do not depend on where epochs are cut and a noisy situation costs a handful of rows.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::correlate::Sighting;
@@ -14,6 +16,9 @@ use crate::model::{
 
 /// A situation ends when nothing of it happened for this long: what an attacker does next, they mostly do within a day.
 const QUIET_MAX: i64 = Micros::DAY;
+
+/// A situation ends after this long even if it goes on: what has become a habit by then is judged as one.
+const FOLLOWED_MAX: i64 = 7 * Micros::DAY;
 
 /// How many events a finding names. Later ones are counted, and the query over its window finds them.
 const EVENTS_MAX: usize = 64;
@@ -61,6 +66,8 @@ type Revision = (FindingStatus, Vec<FindingEvent>);
 #[derive(Debug, Default)]
 pub(super) struct Situations {
     open: Tracked<Key, Situation>,
+    /// Derived: when each ends if nothing more happens.
+    by_end: BTreeSet<(Micros, Key)>,
     /// What findings take from their detector, so that situations restored from state can be written too.
     registry: Vec<Registered>,
     pub(super) evicted: u64,
@@ -68,8 +75,8 @@ pub(super) struct Situations {
 
 /// What following an event through the open situations gave.
 pub(super) struct Followed {
-    /// Detectors that already speak about this event.
-    pub(super) by: Vec<&'static str>,
+    /// Detectors that already speak about this event, and of what.
+    pub(super) by: Vec<(&'static str, Uid)>,
     pub(super) revisions: Vec<Finding>,
 }
 
@@ -78,6 +85,7 @@ impl Situations {
     pub(super) fn new(detectors: &[Box<dyn Detector>]) -> Self {
         Self {
             open: Tracked::default(),
+            by_end: BTreeSet::new(),
             registry: detectors
                 .iter()
                 .map(|detector| Registered {
@@ -118,11 +126,14 @@ impl Situations {
             let Some(situation) = self.open.get_mut(&key) else {
                 continue;
             };
+            let end = situation.ends_at();
             situation.count(sighting);
+            self.by_end.remove(&(end, key.clone()));
+            self.by_end.insert((situation.ends_at(), key.clone()));
             let due = situation.event_count.count_ones() == 1;
             let revision = due.then(|| situation.revise(FindingStatus::Updated));
             if let Some(detector) = detectors.iter().find(|d| d.name() == key.1.as_ref()) {
-                followed.by.push(detector.name());
+                followed.by.push((detector.name(), key.2.clone()));
             }
             if let Some(events) = revision {
                 followed.revisions.extend(self.finding(&key, events));
@@ -161,31 +172,29 @@ impl Situations {
         };
         situation.count(sighting);
         let events = situation.revise(FindingStatus::New);
+        let mut findings: Vec<Finding> = self.close(&key).into_iter().collect();
+        self.by_end.insert((situation.ends_at(), key.clone()));
         self.open.insert(key.clone(), situation);
-        let mut findings: Vec<Finding> = self.finding(&key, events).into_iter().collect();
-        if self.open.len() > OPEN_MAX {
-            let quietest = self
-                .open
-                .iter()
-                .min_by_key(|(_, situation)| situation.last_event_time)
-                .map(|(key, _)| key.clone());
-            if let Some(key) = quietest {
-                self.evicted += 1;
-                findings.extend(self.close(&key));
-            }
+        findings.extend(self.finding(&key, events));
+        if self.open.len() > OPEN_MAX
+            && let Some((_, key)) = self.by_end.first().cloned()
+        {
+            self.evicted += 1;
+            findings.extend(self.close(&key));
         }
         findings
     }
 
-    /// Ends the situations in which nothing happened for a day before `passed`.
-    pub(super) fn close_before(&mut self, passed: Micros) -> Vec<Finding> {
-        let quiet: Vec<Key> = self
-            .open
-            .iter()
-            .filter(|(_, situation)| situation.last_event_time.plus(QUIET_MAX) < passed)
-            .map(|(key, _)| key.clone())
-            .collect();
-        quiet.iter().filter_map(|key| self.close(key)).collect()
+    /// Ends the situations whose end lies before `now`, the time of the event that is judged next.
+    pub(super) fn close_before(&mut self, now: Micros) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        while let Some((end, key)) = self.by_end.first().cloned() {
+            if end >= now {
+                break;
+            }
+            findings.extend(self.close(&key));
+        }
+        findings
     }
 
     /// A revision of every situation that grew since its last one: the input has ended.
@@ -223,13 +232,20 @@ impl Situations {
 
     pub(super) fn restore(&mut self, changes: Changes<Key, Situation>) {
         self.open.apply(changes);
+        self.by_end = self
+            .open
+            .iter()
+            .map(|(key, situation)| (situation.ends_at(), key.clone()))
+            .collect();
     }
 
-    /// Ends one situation. Its last revision is written only if it has more to say than the one before.
+    /// Ends one situation, with a last revision that says so.
     fn close(&mut self, key: &Key) -> Option<Finding> {
         let situation = self.open.get_mut(key)?;
+        let end = situation.ends_at();
         let revision = situation.revise(FindingStatus::Closed);
         let finding = self.finding(key, revision);
+        self.by_end.remove(&(end, key.clone()));
         self.open.remove(key);
         finding
     }
@@ -269,6 +285,12 @@ impl Situations {
 }
 
 impl Situation {
+    /// When it ends if nothing more happens.
+    fn ends_at(&self) -> Micros {
+        let quiet = self.last_event_time.plus(QUIET_MAX);
+        quiet.min(self.first_event_time.plus(FOLLOWED_MAX))
+    }
+
     fn count(&mut self, sighting: &Sighting) {
         self.event_count += 1;
         self.last_event_time = self.last_event_time.max(sighting.event_time);

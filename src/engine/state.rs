@@ -34,12 +34,13 @@ pub enum StateError {
 #[derive(Serialize, Deserialize)]
 struct Written {
     attributor: attribute::Written,
-    duplicates: Changes<(i64, [u8; 16]), u64>,
+    duplicates: Changes<[u8; 16], (i64, u64)>,
     duplicates_evicted: u64,
     watermark: Watermark,
     waiting: Changes<(Micros, Uid), Sighting>,
     profiles: Changes<Uid, Profile>,
     profiles_evicted: u64,
+    waiting_evicted: u64,
     usage: Changes<UsageKey, DayUse>,
     identities: Changes<Uid, Known>,
     credentials: Changes<Uid, Known>,
@@ -66,12 +67,13 @@ impl Engine {
         }
         let written = Written {
             attributor: self.attributor.written(all),
-            duplicates: written!(self.duplicates.seen),
+            duplicates: self.duplicates.written(all),
             duplicates_evicted: self.duplicates.evicted,
             watermark: self.watermark.clone(),
             waiting: written!(self.waiting),
             profiles: written!(self.profiles),
             profiles_evicted: self.profiles_evicted,
+            waiting_evicted: self.waiting_evicted,
             usage: self.usage.written(all),
             identities: written!(self.identities),
             credentials: written!(self.credentials),
@@ -98,12 +100,13 @@ impl Engine {
 
     fn apply_written(&mut self, written: Written) {
         self.attributor.restore(written.attributor);
-        self.duplicates.seen.apply(written.duplicates);
+        self.duplicates.restore(written.duplicates);
         self.duplicates.evicted = written.duplicates_evicted;
         self.watermark = written.watermark;
         self.waiting.apply(written.waiting);
         self.profiles.apply(written.profiles);
         self.profiles_evicted = written.profiles_evicted;
+        self.waiting_evicted = written.waiting_evicted;
         self.usage.restore(written.usage);
         self.identities.apply(written.identities);
         self.credentials.apply(written.credentials);

@@ -56,6 +56,13 @@ pub enum IngestError {
     Ended(String),
 }
 
+impl IngestError {
+    /// Whether the source is not the one that the ledger was written from, or no longer has what comes next.
+    pub const fn integrity(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::OtherCluster { .. })
+    }
+}
+
 /// What a source gives when asked.
 #[derive(Debug)]
 pub enum Pull {

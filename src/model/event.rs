@@ -185,6 +185,15 @@ pub struct AuditEvent<'a> {
 }
 
 impl AuditEvent<'_> {
+    /// Whether this is another account's copy of an action: the account that was called tells it too (DD-1).
+    pub fn foreign_copy(&self) -> bool {
+        let foreign = matches!(
+            &self.principal,
+            Principal::Aws(aws) if aws.principal_type == PrincipalType::AwsAccount
+        );
+        foreign && self.shared_event_uid.is_some()
+    }
+
     /// OCSF class: 3002 Authentication for sign-ins, 3001 Account Change for the directory's audit, else 6003 API
     /// Activity (OCSF 1.x schema browser, classes of categories 3 and 6).
     pub const fn class_uid(&self) -> i32 {
@@ -363,6 +372,8 @@ pub struct Issued<'a> {
     pub session_principal_id: Option<Text<'a>>,
     /// Role that was assumed, with its path: `requestParameters.roleArn`.
     pub role_arn: Option<Text<'a>>,
+    /// Account whose root was assumed: `requestParameters.targetPrincipal`, an ARN or the account's number.
+    pub target: Option<Text<'a>>,
     pub session_name: Option<Text<'a>>,
     pub source_identity: Option<Text<'a>>,
     pub expires_at: Option<Micros>,

@@ -45,7 +45,8 @@ impl PipelineError {
         match self {
             Self::Lake(error) => error.integrity(),
             Self::State(_) | Self::Panicked { .. } => true,
-            Self::Ingest(_) | Self::Runtime(_) => false,
+            Self::Ingest(error) => error.integrity(),
+            Self::Runtime(_) => false,
         }
     }
 }

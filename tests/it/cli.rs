@@ -110,8 +110,21 @@ fn replay_counts_sql_answers_and_pipes_get_ndjson() {
     let output = keytrail(&["sql", "--data", &lake, "SELECT count(*) AS n FROM events"]);
     let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(line["n"], totals.distinct);
-    let output = keytrail(&["verify", "--data", &lake]);
-    assert!(output.status.success(), "{}", stderr(&output));
+    for arguments in [
+        ["verify", "--data", &lake].as_slice(),
+        &["findings", "--data", &lake],
+        &["findings", "list", "--data", &lake, "-o", "table"],
+        &["query", "identities", "--data", &lake],
+    ] {
+        let output = keytrail(arguments);
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    }
+    let output = keytrail(&["findings", "show", "kf-none", "--data", &lake]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }
 
 #[test]

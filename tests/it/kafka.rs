@@ -145,7 +145,8 @@ fn fill(brokers: &str, messages: usize) -> (Vec<String>, i64) {
     let admin: AdminClient<_> = config("admin").create().unwrap();
     let new: Vec<NewTopic<'_>> = names
         .iter()
-        .map(|name| NewTopic::new(name, 3, TopicReplication::Fixed(1)))
+        // Simulated records are months old: retention would remove them while they are written.
+        .map(|name| NewTopic::new(name, 3, TopicReplication::Fixed(1)).set("retention.ms", "-1"))
         .collect();
     for created in wait(admin.create_topics(&new, &AdminOptions::new())).unwrap() {
         created.unwrap();

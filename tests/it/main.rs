@@ -1,5 +1,7 @@
 //! Everything that needs the shell, in one binary, so that it links once.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "../support/estate.rs"]
 mod estate;
 

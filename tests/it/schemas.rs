@@ -42,3 +42,26 @@ fn the_sample_configuration_is_valid() {
     let config = config.unwrap();
     assert!(!config.kafka.topics.is_empty() && !config.lake.url.is_empty());
 }
+
+#[test]
+fn controls_are_those_that_detectors_name() {
+    let text = fs::read_to_string("schemas/controls.toml").unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    let listed = table["detector"].as_table().unwrap();
+    let params = super::estate::params().detect;
+    let detectors = keytrail::detect::detectors(&params);
+    assert_eq!(listed.len(), detectors.len());
+    for detector in detectors {
+        let mut named: Vec<&str> = listed[detector.name()]
+            .as_table()
+            .unwrap()
+            .values()
+            .flat_map(|list| list.as_array().unwrap())
+            .map(|id| id.as_str().unwrap())
+            .collect();
+        let mut own = detector.controls().to_vec();
+        named.sort_unstable();
+        own.sort_unstable();
+        assert_eq!(named, own, "{}", detector.name());
+    }
+}

@@ -1,6 +1,11 @@
 //! Simulated records and engines for tests: everything that more than one test needs.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(
+    unreachable_pub,
+    reason = "in some test binaries it is the root's own module"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,6 +64,7 @@ pub fn params() -> Params {
         lateness: 20 * Micros::MINUTE,
         future_max: 10 * Micros::MINUTE,
         duplicates_max: 1_000_000,
+        waiting_max: 4_000_000,
         profiles_max: 1_000_000,
     }
 }

@@ -36,9 +36,12 @@ pub(super) const fn has_schema_id(bytes: &[u8]) -> bool {
     matches!(bytes, [0, _, _, _, _, b'{' | b'[' | b'"', ..])
 }
 
+/// How two bytes of the text become one UTF-16 unit.
+type ReadUnit = fn([u8; 2]) -> u16;
+
 /// UTF-16 with a byte order mark as UTF-8, or why it cannot be. `None` when there is no such mark.
 pub(super) fn utf16(bytes: &[u8]) -> Option<Result<String, String>> {
-    let (units, read): (&[u8], fn([u8; 2]) -> u16) = match bytes {
+    let (units, read): (&[u8], ReadUnit) = match bytes {
         [0xff, 0xfe, units @ ..] => (units, u16::from_le_bytes),
         [0xfe, 0xff, units @ ..] => (units, u16::from_be_bytes),
         _ => return None,
