@@ -21,15 +21,13 @@ use crate::simulate::{Simulation, Story, TOPICS};
 /// Partitions of each topic: the embedded broker keeps 5 MiB in each, and the demo needs about half of that.
 const PARTITIONS: i32 = 12;
 
+/// The job under which the demo's lake counts: no service's lake has it.
+const JOB: &str = "demo";
+
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Folder for the lake; it must be empty or not exist
-    #[arg(
-        long,
-        env = "KEYTRAIL_DATA",
-        default_value = "keytrail-demo",
-        value_name = "DIR"
-    )]
+    #[arg(long, default_value = "keytrail-demo", value_name = "DIR")]
     data: PathBuf,
     /// End after the summary instead of opening a prompt for questions
     #[arg(long)]
@@ -47,6 +45,8 @@ impl Demo {
             epoch_age: Duration::from_secs(3_600),
             epoch_bytes: 24 << 20,
             finite: true,
+            // Marks the lake as one that the next demo may replace.
+            job: JOB.to_owned(),
             ..settings(&config, self.data.clone(), false)?
         };
         let stop = Stop::default();
@@ -101,27 +101,24 @@ impl Demo {
     }
 }
 
-/// Makes sure the demo starts from nothing. What an earlier demo left is its own and is replaced; anything else is not.
+/// Makes sure the demo starts from nothing. An earlier demo's lake is replaced; nothing else ever is.
 fn prepare(data: &Path) -> Result<()> {
-    if !data.exists() {
+    let empty = match std::fs::read_dir(data) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", data.display()));
+        }
+    };
+    if empty {
         return Ok(());
     }
-    let mut entries = std::fs::read_dir(data)
-        .with_context(|| format!("cannot read {}", data.display()))?
-        .collect::<Result<Vec<_>, _>>()?;
-    entries.retain(|entry| {
-        let name = entry.file_name();
-        !["ledger", "state", "tables"]
-            .iter()
-            .any(|ours| name == *ours)
-    });
-    if entries.is_empty() {
-        std::fs::remove_dir_all(data)
-            .with_context(|| format!("cannot remove {}", data.display()))?;
-        return Ok(());
+    if crate::lake::first_job(data).as_deref() == Some(JOB) {
+        return std::fs::remove_dir_all(data)
+            .with_context(|| format!("cannot remove {}", data.display()));
     }
     let text = format!(
-        "{} holds something other than a lake; pass --data with an empty folder",
+        "{} is not an earlier demo's lake; pass --data with an empty folder",
         data.display()
     );
     Err(Exit(2, text).into())

@@ -41,6 +41,17 @@ impl Run {
             .data
             .or_else(|| (!config.lake.url.is_empty()).then(|| PathBuf::from(&config.lake.url)))
             .ok_or_else(|| missing("lake.url", "--data"))?;
+        if lake.to_string_lossy().contains("://") {
+            return Err(ConfigError::Invalid {
+                origin: "lake.url".to_owned(),
+                reason: format!(
+                    "{} is an address; only a local folder can be written so far",
+                    lake.display()
+                ),
+                suggestion: String::new(),
+            }
+            .into());
+        }
         let brokers = self
             .brokers
             .or_else(|| (!config.kafka.brokers.is_empty()).then(|| config.kafka.brokers.join(",")))

@@ -147,9 +147,10 @@ pub(super) fn secret(key: &str, reference: &str) -> Result<String, ConfigError> 
 
 /// A value that may be a secret: property names that hold one must be references, others may be.
 pub(super) fn maybe_secret(key: &str, value: &str) -> Result<String, ConfigError> {
-    let secretive = ["password", "secret", "token", "key.pem"]
-        .iter()
-        .any(|word| key.contains(word));
+    let secretive = !key.ends_with(".url")
+        && ["password", "secret", "token", "key.pem"]
+            .iter()
+            .any(|word| key.contains(word));
     if secretive || value.starts_with("env:") || value.starts_with("file:") {
         return secret(key, value);
     }

@@ -323,7 +323,29 @@ impl Config {
     }
 
     /// librdkafka properties with their secrets read. Never printed.
+    ///
+    /// Refuses those on which the promise rests that nothing is lost, doubled or skipped unnoticed.
     pub fn kafka_properties(&self) -> Result<BTreeMap<String, String>, ConfigError> {
+        const FIXED: [&str; 8] = [
+            "allow.auto.create.topics",
+            "auto.offset.reset",
+            "bootstrap.servers",
+            "check.crcs",
+            "enable.auto.commit",
+            "enable.auto.offset.store",
+            "enable.partition.eof",
+            "isolation.level",
+        ];
+        if let Some(key) = FIXED
+            .iter()
+            .find(|key| self.kafka.properties.contains_key(**key))
+        {
+            return Err(ConfigError::Invalid {
+                origin: format!("kafka.properties.{key}"),
+                reason: "Keytrail sets this itself; its promises rest on it".to_owned(),
+                suggestion: String::new(),
+            });
+        }
         self.kafka
             .properties
             .iter()

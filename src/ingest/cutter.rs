@@ -63,6 +63,8 @@ pub struct Cutter {
     stop: Stop,
     /// Next offset of every partition that has brought a record since the start.
     next: BTreeMap<(Arc<str>, i32), i64>,
+    /// Whether the partitions that no ledger knows still have to be pinned.
+    unpinned: bool,
     /// Whether the end of the input settles everything: a finite run, as opposed to a service that is stopped.
     finite: bool,
 }
@@ -90,6 +92,7 @@ impl Cutter {
             bytes,
             stop,
             next: BTreeMap::new(),
+            unpinned: true,
             finite,
         }
     }
@@ -100,6 +103,17 @@ impl Cutter {
         let mut ranges: BTreeMap<(Arc<str>, i32), Range> = BTreeMap::new();
         let mut bytes = 0;
         let mut ended = false;
+        if std::mem::take(&mut self.unpinned) {
+            for (topic, partition, start) in self.source.new_partitions() {
+                let pin = Range {
+                    from: start,
+                    to: start,
+                    bytes: 0,
+                    records: 0,
+                };
+                ranges.insert((topic, partition), pin);
+            }
+        }
         let opened = Instant::now();
         while bytes < self.bytes && opened.elapsed() < self.age {
             if self.stop.requested() {
@@ -118,15 +132,21 @@ impl Cutter {
                 }
             }
         }
+        let stopping = self.stop.requested();
         Ok(RawEpoch {
             records,
             ranges,
             cluster: self.source.cluster().to_owned(),
             lanes: self.source.lanes(),
-            idle: self.source.idle(),
+            // Asking which lanes are silent takes time that somebody who stops the service does not give.
+            idle: if stopping || ended {
+                Vec::new()
+            } else {
+                self.source.idle()
+            },
             now: Micros(Utc::now().timestamp_micros()),
             bytes,
-            last: ended || self.stop.requested(),
+            last: ended || stopping,
             sealed: ended && self.finite,
         })
     }

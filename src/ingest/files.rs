@@ -106,7 +106,7 @@ impl Files {
         })
     }
 
-    fn open(&self, path: PathBuf) -> Result<OpenFile, IngestError> {
+    fn open(&self, path: &Path) -> Result<OpenFile, IngestError> {
         let topic: Arc<str> = Arc::from(path.display().to_string());
         let key = (CLUSTER.to_owned(), topic.to_string(), 0);
         let start = self.positions.get(&key).copied().unwrap_or(0);
@@ -116,16 +116,18 @@ impl Files {
                 std::io::stdin(),
             )))
         } else {
-            let size = fs::metadata(&path).map_err(failed(&path))?.len();
-            if by_line(&path) || size > self.message_bytes_max as u64 {
-                Content::Lines(lines(&path)?)
+            let size = fs::metadata(path).map_err(failed(path))?.len();
+            if by_line(path) || size > self.message_bytes_max as u64 {
+                Content::Lines(lines(path)?)
             } else {
-                Content::Whole(path)
+                Content::Whole(path.to_owned())
             }
         };
+        // Standard input is another stream each time: it goes on in number and skips nothing.
+        let next = if path == Path::new("-") { start } else { 0 };
         Ok(OpenFile {
             topic,
-            next: 0,
+            next,
             start,
             content,
         })
@@ -139,7 +141,7 @@ impl RecordSource for Files {
                 let Some(path) = self.waiting.pop_front() else {
                     return Ok(Pull::End);
                 };
-                self.open = Some(self.open(path)?);
+                self.open = Some(self.open(&path)?);
             }
             let Some(file) = &mut self.open else {
                 continue;
@@ -175,6 +177,10 @@ impl RecordSource for Files {
     }
 
     fn idle(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    fn new_partitions(&self) -> Vec<(Arc<str>, i32, i64)> {
         Vec::new()
     }
 

@@ -28,6 +28,11 @@ const CHANNEL: usize = 1_024;
 /// How long the broker may take to answer questions about topics and offsets.
 const ASK: Duration = Duration::from_secs(20);
 
+/// How long the broker may take to say that a lane is silent, for one lane and for all: reading waits for it, and no
+/// answer only means that the lane is asked again.
+const IDLE_ASK: Duration = Duration::from_secs(1);
+const IDLE_ASK_ALL: Duration = Duration::from_secs(2);
+
 /// A partition at its end is called silent when it has brought nothing for this long.
 const SILENT_AFTER: Duration = Duration::from_secs(120);
 
@@ -86,6 +91,8 @@ enum Handed {
 pub struct Kafka {
     cluster: String,
     starts: BTreeMap<(String, i32), i64>,
+    /// Partitions that the ledger does not know.
+    unknown: Vec<(Arc<str>, i32, i64)>,
     lanes: BTreeMap<(String, i32), Lane>,
     handed: Receiver<Handed>,
     quit: Stop,
@@ -144,12 +151,16 @@ impl Kafka {
         check_cluster(&cluster, positions)?;
         let mut starts = BTreeMap::new();
         let mut targets = BTreeMap::new();
+        let mut unknown = Vec::new();
         let mut assignment = TopicPartitionList::new();
         for (topic, partition) in partitions {
             let (low, high) = consumer.fetch_watermarks(&topic, partition, ASK)?;
             let key = (cluster.clone(), topic.clone(), partition);
             let offset = first_offset(&key, (low, high), start, positions)?;
             assignment.add_partition_offset(&topic, partition, Offset::Offset(offset))?;
+            if !positions.contains_key(&key) {
+                unknown.push((Arc::from(topic.as_str()), partition, offset));
+            }
             targets.insert((topic.clone(), partition), (offset, high));
             starts.insert((topic, partition), offset);
         }
@@ -178,6 +189,7 @@ impl Kafka {
         Ok(Self {
             cluster,
             starts,
+            unknown,
             lanes,
             handed,
             quit,
@@ -243,16 +255,22 @@ impl RecordSource for Kafka {
     }
 
     fn idle(&self) -> Vec<Arc<str>> {
+        let asked = Instant::now();
         self.lanes
             .iter()
+            .filter(|_| asked.elapsed() < IDLE_ASK_ALL)
             .filter(|(_, lane)| lane.at_end && lane.last_record.elapsed() > SILENT_AFTER)
             // An end that is reported names no topic, so the broker is asked before a lane is called silent.
             .filter(|((topic, partition), lane)| {
-                let marks = self.consumer.fetch_watermarks(topic, *partition, ASK);
+                let marks = self.consumer.fetch_watermarks(topic, *partition, IDLE_ASK);
                 matches!(marks, Ok((_, high)) if high <= lane.next)
             })
             .map(|(_, lane)| lane.name.clone())
             .collect()
+    }
+
+    fn new_partitions(&self) -> Vec<(Arc<str>, i32, i64)> {
+        self.unknown.clone()
     }
 
     fn start_of(&self, topic: &str, partition: i32) -> Option<i64> {
@@ -449,9 +467,13 @@ fn first_offset(
     positions: &Positions,
 ) -> Result<i64, IngestError> {
     let Some(next) = positions.get(key).copied() else {
+        // A partition that a known topic gained later is read from its beginning.
+        let grown = positions
+            .keys()
+            .any(|(cluster, topic, _)| *cluster == key.0 && *topic == key.1);
         return Ok(match start {
-            Start::Earliest => low,
-            Start::Latest => high,
+            Start::Latest if !grown => high,
+            _ => low,
         });
     };
     let reason = if next < low {
@@ -483,6 +505,8 @@ mod tests {
         let first = |positions: &Positions, start| first_offset(&key, (10, 20), start, positions);
         assert_eq!(first(&Positions::new(), Start::Earliest).unwrap(), 10);
         assert_eq!(first(&Positions::new(), Start::Latest).unwrap(), 20);
+        let sister = Positions::from([(("c".to_owned(), "t".to_owned(), 1), 5)]);
+        assert_eq!(first(&sister, Start::Latest).unwrap(), 10, "a grown topic");
         assert_eq!(first(&at(10), Start::Latest).unwrap(), 10);
         assert_eq!(first(&at(20), Start::Earliest).unwrap(), 20);
         assert!(first(&at(9), Start::Earliest).is_err(), "retention");

@@ -87,6 +87,9 @@ pub trait RecordSource: Send {
     /// Lanes that are read to their end and have been silent for a while.
     fn idle(&self) -> Vec<Arc<str>>;
 
+    /// Partitions that no ledger knows, and where they begin: the first epoch pins them, records or none.
+    fn new_partitions(&self) -> Vec<(Arc<str>, i32, i64)>;
+
     /// Where a partition begins that no record has come from yet: the offset the source was told to start at.
     fn start_of(&self, topic: &str, partition: i32) -> Option<i64>;
 }

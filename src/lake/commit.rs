@@ -183,7 +183,7 @@ impl Lake {
         } else {
             self.base_epoch
         };
-        let state = state::write(&self.root, context.epoch, base_epoch, state)?;
+        let state = state::write(&self.root, context.epoch, base_epoch, &self.writer, state)?;
         let manifest = Manifest {
             v: Manifest::form(),
             job: self.job.clone(),

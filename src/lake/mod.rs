@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! DIR/ledger/epoch-000000000001.json      the commit point, chained by hash
-//! DIR/state/epoch-000000000001.delta.zst  what the engine remembers
+//! DIR/state/epoch-000000000001-….zst      what the engine remembers
 //! DIR/tables/activity/…                   Delta tables: staged parquet first, visible after the ledger says so
 //! ```
 
@@ -72,6 +72,13 @@ impl LakeError {
     pub const fn integrity(&self) -> bool {
         matches!(self, Self::Damaged { .. } | Self::Hole { .. })
     }
+}
+
+/// The job that began the lake in `root`, if there is a lake.
+pub fn first_job(root: &std::path::Path) -> Option<String> {
+    let path = root.join("ledger/epoch-000000000001.json");
+    let manifest: Manifest = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    Some(manifest.job)
 }
 
 /// Wraps an I/O error with what was being done.

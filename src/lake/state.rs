@@ -15,6 +15,7 @@ pub(super) fn write(
     root: &Path,
     epoch: i64,
     base_epoch: i64,
+    writer: &str,
     bytes: &[u8],
 ) -> Result<StateFile, LakeError> {
     let kind = if base_epoch == epoch {
@@ -22,10 +23,10 @@ pub(super) fn write(
     } else {
         "delta"
     };
-    let path = format!("state/epoch-{epoch:012}.{kind}.zst");
+    // The writer's name keeps one that loses the epoch from replacing the state of the one that won it.
+    let path = format!("state/epoch-{epoch:012}-{writer}.{kind}.zst");
     let full = root.join(&path);
     let compressed = zstd::encode_all(bytes, LEVEL).map_err(super::io("cannot compress", &full))?;
-    // A crash between state and manifest leaves a file of this name: it was never part of anything.
     store::put(&full, &compressed)?;
     Ok(StateFile {
         path,

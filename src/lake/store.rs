@@ -3,6 +3,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{LakeError, io};
 
@@ -43,15 +45,30 @@ pub(super) fn put(path: &Path, bytes: &[u8]) -> Result<(), LakeError> {
 
 /// Makes the entry of `path` in its folder durable.
 pub(super) fn sync_dir(path: &Path) -> Result<(), LakeError> {
-    let parent = path.parent().unwrap_or(path);
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    };
     File::open(parent)
         .and_then(|folder| folder.sync_all())
         .map_err(io("cannot sync", parent))
 }
 
-/// Creates `path` and its parents.
+/// Creates `path` and its parents, each durable in the folder above it.
 pub(super) fn create_dir(path: &Path) -> Result<(), LakeError> {
-    fs::create_dir_all(path).map_err(io("cannot create", path))
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        create_dir(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(io("cannot create", path)(error))
+        }
+        _ => sync_dir(path),
+    }
 }
 
 /// The content of `path`, or `None` if it is not there.
@@ -64,11 +81,10 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, LakeError> {
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), LakeError> {
-    // A leftover of a crash has the same name only if the same process id came again; it is replaced.
+    // Never a file that is there already: it could be another writer's, or be linked as a manifest.
     let mut file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .open(path)
         .map_err(io("cannot create", path))?;
     file.write_all(bytes)
@@ -77,8 +93,15 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), LakeError> {
 }
 
 fn beside(path: &Path) -> PathBuf {
+    // Process ids repeat: in two containers both writers are process 1.
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+    let unique = format!("{}-{}-{count}", std::process::id(), now.as_nanos());
+    path.with_file_name(format!(".{name}.{unique}.tmp"))
 }
 
 #[cfg(test)]

@@ -74,9 +74,7 @@ impl RejectCode {
             Self::Empty => "the producer wrote an empty message; nothing is lost",
             Self::TooLarge => "raise the limit in [decode] if the message is genuine",
             Self::BadCompression => "compare the producer's codec with the bytes kept in the row",
-            Self::NotJson => {
-                "this topic carries something that is not an audit log; leave it out or pin a source"
-            }
+            Self::NotJson => "this topic carries something that is not an audit log; leave it out",
             Self::Truncated => {
                 "the shipper cut the message; look at its size limit (CloudWatch Logs cuts at 256 KB)"
             }

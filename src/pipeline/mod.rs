@@ -16,7 +16,7 @@ use crate::engine::{self, Engine, EpochContext, EvidenceEpoch, News, StateError}
 use crate::ingest::{Cutter, IngestError, Positions, RawEpoch, RecordSource, Stop};
 use crate::lake::{InputRange, Lake, LakeError, Manifest, PartitionCounts};
 use crate::live::View;
-use crate::model::DecodedRecord;
+use crate::model::{DecodedRecord, Micros};
 use crate::telemetry::Event;
 
 /// Why the pipeline stopped before its time.
@@ -113,7 +113,7 @@ pub fn run(
         settings.finite,
         stop.clone(),
     );
-    let mut outcome = drive(settings, cutter, engine, lake, &runtime, view)?;
+    let mut outcome = drive(settings, cutter, engine, lake, &runtime, view, stop)?;
     outcome.took = started.elapsed();
     Ok(outcome)
 }
@@ -125,14 +125,28 @@ fn drive(
     lake: Lake,
     runtime: &tokio::runtime::Runtime,
     view: &Arc<View>,
+    stop: &Stop,
 ) -> Result<Outcome, PipelineError> {
     let (raw_sender, raw) = sync_channel::<Result<RawEpoch, IngestError>>(1);
     let (applied_sender, applied) = sync_channel::<Applied>(1);
     let first = lake.next();
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || cut(&mut cutter, &raw_sender));
-        let keeping = scope.spawn(move || keep(lake, &applied, runtime, view));
-        let read = apply_all(settings, &mut engine, &raw, &applied_sender, first);
+        let keeping = scope.spawn(move || {
+            // Whatever ends the lake, a panic too, ends the reading: records that cannot be kept are not read.
+            let mut failed = RequestOnDrop { stop, armed: true };
+            let kept = keep(lake, &applied, runtime, view);
+            failed.armed = kept.is_err();
+            kept
+        });
+        let applying = std::panic::AssertUnwindSafe(|| {
+            apply_all(settings, &mut engine, &raw, &applied_sender, first)
+        });
+        let read = std::panic::catch_unwind(applying)
+            .unwrap_or_else(|panic| Err(panicked("engine", &*panic)));
+        if read.is_err() {
+            stop.request();
+        }
         // Dropping both ends lets the other threads finish whatever the reason for ending was.
         drop(applied_sender);
         drop(raw);
@@ -144,6 +158,20 @@ fn drive(
         read?;
         Ok(kept)
     })
+}
+
+/// Requests a stop when it goes out of scope armed.
+struct RequestOnDrop<'a> {
+    stop: &'a Stop,
+    armed: bool,
+}
+
+impl Drop for RequestOnDrop<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.stop.request();
+        }
+    }
 }
 
 /// The reading thread: epochs until the last.
@@ -169,10 +197,17 @@ fn apply_all(
     let mut epoch = first_epoch;
     let mut since_snapshot = 0;
     let mut snapshot = first_snapshot;
+    let mut silent = (Vec::new(), Micros::MIN);
     while let Ok(cut) = raw.recv() {
         let cut = cut?;
-        // Nothing came and no lane has fallen silent: nothing can have changed.
-        let empty = cut.records.is_empty() && cut.idle.is_empty() && !cut.sealed;
+        // Nothing came, and the lanes that are silent have been so for less than a minute since the last epoch that
+        // said so: nothing can have changed that anybody waits for.
+        let known = cut.idle.is_empty()
+            || (cut.idle == silent.0 && cut.now.since(silent.1) < Micros::MINUTE);
+        let empty = cut.records.is_empty() && cut.ranges.is_empty() && known && !cut.sealed;
+        if !empty {
+            silent = (cut.idle.clone(), cut.now);
+        }
         let last = cut.last;
         if !empty {
             let applied = apply(settings, engine, cut, epoch, snapshot);

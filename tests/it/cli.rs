@@ -47,7 +47,40 @@ fn faults_end_with_their_own_exit_codes() {
             stderr(&output)
         );
     };
+    fs::write(
+        path("unsafe.toml"),
+        "[kafka.properties]\n\"auto.offset.reset\" = \"latest\"\n",
+    )
+    .unwrap();
     check(&["nonsense"], 2, "nonsense");
+    check(
+        &[
+            "demo",
+            "--no-console",
+            "--data",
+            &dir.path().display().to_string(),
+        ],
+        2,
+        "is not an earlier demo's lake",
+    );
+    check(
+        &["--config", &path("unsafe.toml"), "config", "check"],
+        3,
+        "auto.offset.reset",
+    );
+    check(
+        &[
+            "run",
+            "--data",
+            "s3://bucket/lake",
+            "--brokers",
+            "b:1",
+            "--topic",
+            "t",
+        ],
+        3,
+        "only a local folder",
+    );
     check(
         &["--config", &path("bad.toml"), "config", "check"],
         3,
