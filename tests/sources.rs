@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/estate.rs"]
+mod estate;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,7 +64,7 @@ fn check(case: &Path, source: &str, expected: &Value) -> Result<(), String> {
         appended_at: None,
         payload: Some(fs::read(case.join("record.json")).unwrap()),
     };
-    let opened = decode::open(&record, &params());
+    let opened = decode::open(&record, &estate::decoding());
     let decoded = opened.decode();
     let [piece] = decoded.pieces.as_slice() else {
         return Err(format!("{} elements, not one", decoded.pieces.len()));
@@ -134,20 +137,6 @@ fn member(event: &AuditEvent<'_>, name: &str) -> Option<Value> {
         ),
         _ => return None,
     })
-}
-
-fn params() -> decode::Params {
-    decode::Params {
-        limits: decode::Limits {
-            message_bytes_max: 8 << 20,
-            decompressed_bytes_max: 64 << 20,
-            ratio_max: 200,
-            depth_max: 64,
-            elements_max: 100_000,
-            layers_max: 6,
-        },
-        redaction_key: decode::RedactionKey::none(),
-    }
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {

@@ -1,7 +1,7 @@
 //! Bytes → [`AuditEvent`]: what wraps a record is taken off, secrets are taken out, and one file per log source reads
 //! what is left.
 //!
-//! A message is opened in three steps, each in its own file: [`envelope`] splits it into elements, [`redact`] removes
+//! A message is opened in three steps, each in its own file: `envelope` splits it into elements, `redact` removes
 //! secrets from each, and the source that recognises the element decodes it. Every element ends as an event, a
 //! reject or an ignored element, so that what goes in can be counted against what comes out.
 
