@@ -98,7 +98,7 @@ fn replay(logs: &Path, lake: &Path) {
         lake: lake.to_owned(),
         job: "bench".to_owned(),
         epoch_age: Duration::from_secs(3_600),
-        epoch_bytes: 192 << 20,
+        epoch_bytes: 96 << 20,
         snapshot_epochs: 32,
         decode: config.decoding().expect("the defaults are valid"),
         engine: config.engine(true),

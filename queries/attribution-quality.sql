@@ -14,6 +14,8 @@ SELECT
   sum(CASE WHEN e.attribution_confidence = 'declared' THEN 1 ELSE 0 END) AS declared,
   sum(CASE WHEN e.attribution_confidence = 'none' THEN 1 ELSE 0 END) AS none,
   sum(CASE WHEN e.attribution_status = 'pending' THEN 1 ELSE 0 END) AS pending,
+  sum(CASE WHEN e.attribution_status = 'unattributed' THEN 1 ELSE 0 END) AS unattributed,
+  sum(CASE WHEN e.attribution_status = 'ambiguous' THEN 1 ELSE 0 END) AS ambiguous,
   sum(CASE WHEN e.amended THEN 1 ELSE 0 END) AS amended,
   sum(CASE WHEN e.actor_type = 'unknown' THEN 1 ELSE 0 END) AS actor_unknown,
   sum(CASE WHEN e.nhi_uid IS NOT NULL THEN 1 ELSE 0 END) AS booked_on_machine,

@@ -119,7 +119,12 @@ fn member(event: &AuditEvent<'_>, name: &str) -> Option<Value> {
         "principal_id" => text(aws?.principal_id.as_deref()),
         "access_key_id" => text(aws?.access_key_id.as_deref()),
         "type" => Value::from(format!("{:?}", aws?.principal_type)),
-        "issued_key" => text(event.issued.as_ref().map(|issued| issued.key_id.as_ref())),
+        "issued_key" => text(
+            event
+                .issued
+                .as_ref()
+                .and_then(|issued| issued.key_id.as_deref()),
+        ),
         "object_id" => text(azure?.object_id.as_deref()),
         "app_id" => text(azure?.app_id.as_deref()),
         "name" => text(azure?.name.as_deref()),

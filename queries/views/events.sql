@@ -1,5 +1,5 @@
 -- Activity as it is known today: each row with the latest word about who did it.
--- An amendment replaces the whole answer, so its `nhi_uid` counts even where it is null.
+-- An amendment replaces the whole answer, so its values count even where they are null.
 -- The day stands in the join so that a query about a few days reads the amendments of those days only.
 SELECT
   a.event_time,
@@ -21,10 +21,10 @@ SELECT
   coalesce(m.identity_kind, a.identity_kind) AS identity_kind,
   coalesce(m.actor_type, a.actor_type) AS actor_type,
   coalesce(m.acting_uid, a.acting_uid) AS acting_uid,
-  a.credential_uid,
-  a.credential_kind,
-  coalesce(m.session_uid, a.session_uid) AS session_uid,
-  a.workload_uid,
+  CASE WHEN m.event_uid IS NULL THEN a.credential_uid ELSE m.credential_uid END AS credential_uid,
+  CASE WHEN m.event_uid IS NULL THEN a.credential_kind ELSE m.credential_kind END AS credential_kind,
+  CASE WHEN m.event_uid IS NULL THEN a.session_uid ELSE m.session_uid END AS session_uid,
+  CASE WHEN m.event_uid IS NULL THEN a.workload_uid ELSE m.workload_uid END AS workload_uid,
   coalesce(m.origin_uid, a.origin_uid) AS origin_uid,
   coalesce(m.chain_depth, a.chain_depth) AS chain_depth,
   coalesce(m.chain, a.chain) AS chain,
@@ -34,7 +34,7 @@ SELECT
   coalesce(m.attribution_status, a.attribution_status) AS attribution_status,
   coalesce(m.attribution_reasons, a.attribution_reasons) AS attribution_reasons,
   a.claimed_origin,
-  a.on_behalf_of,
+  CASE WHEN m.event_uid IS NULL THEN a.on_behalf_of ELSE m.on_behalf_of END AS on_behalf_of,
   a.invoked_by,
   a.source_ip,
   a.source_raw,

@@ -3,7 +3,7 @@
 //! The actor is the service principal object in the tenant where it acted, never the application: permissions and
 //! logs belong to the object (AZ-50).
 
-use super::Draft;
+use super::draft::{Draft, Seek};
 use super::names::Names;
 use crate::model::{
     ActorType, AuditEvent, AzurePrincipal, AzureSubject, Confidence, CredentialKind, IdentityKind,
@@ -17,26 +17,20 @@ pub(super) fn draft(
     names: &mut Names,
 ) -> Draft {
     let mut draft = match principal.subject {
-        AzureSubject::ServicePrincipal => object(
-            principal,
-            names,
-            IdentityKind::ServicePrincipal,
-            ActorType::Nhi,
-            "AZ-12",
-        ),
-        AzureSubject::ManagedIdentity => object(
-            principal,
-            names,
-            IdentityKind::ManagedIdentity,
-            ActorType::Nhi,
-            "AZ-11",
-        ),
+        AzureSubject::ServicePrincipal => {
+            object(principal, names, IdentityKind::ServicePrincipal, "AZ-12")
+        }
+        AzureSubject::ManagedIdentity => {
+            object(principal, names, IdentityKind::ManagedIdentity, "AZ-11")
+        }
+        AzureSubject::Agent => object(principal, names, IdentityKind::Agent, "AZ-10"),
+        AzureSubject::AgentUser => agent_user(event, principal, names),
         AzureSubject::User => user(principal, names),
         AzureSubject::Service => service(event, principal, names),
         AzureSubject::Unknown => unknown(principal, names),
     };
     if principal.inferred {
-        draft.confidence = draft.confidence.min(Confidence::Strong);
+        draft.word.confidence = draft.word.confidence.min(Confidence::Strong);
     }
     credential(event, principal, names, &mut draft);
     // The path of a user-assigned identity is the identity itself; of a system-assigned one, the machine (AZ-11).
@@ -48,27 +42,61 @@ pub(super) fn draft(
                 .to_ascii_lowercase()
                 .contains("/userassignedidentities/")
         });
-    draft.workload_uid = principal
+    draft.word.workload_uid = principal
         .workload_resource
         .as_deref()
         .or(system_assigned)
         .map(|resource| names.join(&["wl:", resource]));
-    draft.on_behalf_of = principal
+    draft.word.on_behalf_of = principal
         .on_behalf_of
         .as_deref()
         .map(|user| names.join(&["entra:user:", tenant(event, principal), "/", user]));
+    draft.seek = seek(event, principal, &draft, names);
     draft
+}
+
+/// By what the sign-in behind the record can be found, or for a sign-in whom its federated credential trusts.
+fn seek(
+    event: &AuditEvent<'_>,
+    principal: &AzurePrincipal<'_>,
+    draft: &Draft,
+    names: &mut Names,
+) -> Option<Seek> {
+    if event.source == LogSource::EntraSignin {
+        let credential = draft.word.credential_uid.clone()?;
+        return credential.starts_with("entra:fic:").then(|| Seek {
+            federated_credential: Some(credential),
+            ..Seek::default()
+        });
+    }
+    if let (AzureSubject::Unknown, Some(object)) = (principal.subject, &principal.object_id) {
+        return Some(Seek {
+            named_role: Some(names.join(&["entra|", object])),
+            ..Seek::default()
+        });
+    }
+    let Some(token) = principal.token_id.as_deref() else {
+        let application = draft.word.acting_kind == IdentityKind::ServicePrincipal;
+        return application.then(|| Seek {
+            signed_in: Some(draft.word.acting_uid.clone()),
+            ..Seek::default()
+        });
+    };
+    Some(Seek {
+        token: Some(names.intern(token)),
+        ..Seek::default()
+    })
 }
 
 fn object(
     principal: &AzurePrincipal<'_>,
     names: &mut Names,
     kind: IdentityKind,
-    actor: ActorType,
     rule: &'static str,
 ) -> Draft {
+    let actor = ActorType::Nhi;
     let tenant = principal.tenant_id.as_deref();
-    let mut draft = match (&principal.object_id, tenant, &principal.app_id) {
+    let draft = match (&principal.object_id, tenant, &principal.app_id) {
         (Some(object), Some(tenant), _) => {
             let uid = names.join(&["entra:sp:", tenant, "/", object]);
             Draft::direct(uid, kind, actor)
@@ -77,25 +105,27 @@ fn object(
         (Some(object), None, _) => {
             let uid = names.join(&["entra:sp:unknown/", object]);
             let mut draft = Draft::direct(uid, kind, actor);
-            draft.confidence = Confidence::Probable;
+            draft.word.confidence = Confidence::Probable;
             draft
         }
         (None, tenant, Some(app)) => {
             let uid = names.join(&["entra:app:", app, "@", tenant.unwrap_or("unknown")]);
             let mut draft = Draft::direct(uid, kind, actor);
-            draft.confidence = Confidence::Strong;
+            // An agent that acts for a user is named by its application alone; others are by their object, too.
+            if kind != IdentityKind::Agent {
+                draft.word.confidence = Confidence::Strong;
+            }
             draft
         }
         (None, tenant, None) => {
             let name = principal.name.as_deref().unwrap_or("unknown");
             let uid = names.join(&["entra:sp-name:", tenant.unwrap_or("unknown"), "/", name]);
             let mut draft = Draft::direct(uid, kind, actor);
-            draft.confidence = Confidence::Probable;
+            draft.word.confidence = Confidence::Probable;
             draft
         }
     };
-    draft.reasons.push(rule);
-    draft
+    draft.because(&[rule])
 }
 
 /// AZ-14, AZ-16: people, by object id where the record has it, else by their changeable name.
@@ -108,9 +138,15 @@ fn user(principal: &AzurePrincipal<'_>, names: &mut Names) -> Draft {
     };
     let uid = names.join(&["entra:user:", tenant, "/", key]);
     let mut draft = Draft::direct(uid, IdentityKind::EntraUser, ActorType::Human);
-    draft.confidence = confidence;
-    draft.reasons.push(rule);
-    draft
+    draft.word.confidence = confidence;
+    draft.because(&[rule])
+}
+
+/// AZ-10: the user account of an agent is a machine.
+fn agent_user(event: &AuditEvent<'_>, principal: &AzurePrincipal<'_>, names: &mut Names) -> Draft {
+    let object = principal.object_id.as_deref().unwrap_or("unknown");
+    let uid = names.join(&["entra:user:", tenant(event, principal), "/", object]);
+    Draft::direct(uid, IdentityKind::AgentUser, ActorType::Nhi).because(&["AZ-10"])
 }
 
 /// AZ-2, AZ-17: Microsoft's own code, named or not.
@@ -124,18 +160,29 @@ fn service(event: &AuditEvent<'_>, principal: &AzurePrincipal<'_>, names: &mut N
             let uid = names.join(&["entra:app:", app, "@", tenant(event, principal)]);
             (uid, IdentityKind::FirstPartyService, "AZ-13")
         }
-        (None, None) => {
-            let uid = names.join(&["entra:firstparty:", &event.service]);
+        (None, None) if principal.name.is_some() => {
+            let name = principal.name.as_deref().unwrap_or_default();
+            let uid = names.join(&["entra:firstparty:", &name.to_ascii_lowercase()]);
             (uid, IdentityKind::MicrosoftService, "AZ-2")
+        }
+        (None, None) => {
+            let uid = names.intern("entra:firstparty:unknown");
+            (uid, IdentityKind::MicrosoftService, "AZ-17")
         }
     };
     let mut draft = Draft::direct(uid, kind, ActorType::Provider);
-    draft.method = Method::Service;
-    draft.reasons.push(rule);
-    draft
+    draft.word.method = Method::Service;
+    if rule == "AZ-17" {
+        draft.word.confidence = Confidence::None;
+    } else if principal.inferred && event.source == LogSource::EntraAudit {
+        // Known by its display name alone: whose tenant owns it, the entry does not say.
+        draft.word.confidence = Confidence::Probable;
+    }
+    draft.because(&[rule])
 }
 
-/// AZ-15: an object id that could be a service principal, an application or a user.
+/// AZ-15: an object id without a word about what it is; most often a service principal. If another record knows the
+/// object, the answer is that.
 fn unknown(principal: &AzurePrincipal<'_>, names: &mut Names) -> Draft {
     let key = principal
         .object_id
@@ -144,10 +191,13 @@ fn unknown(principal: &AzurePrincipal<'_>, names: &mut Names) -> Draft {
         .or(principal.name.as_deref())
         .unwrap_or("unknown");
     let uid = names.join(&["entra:unknown:", key]);
-    let mut draft = Draft::direct(uid, IdentityKind::Unknown, ActorType::Unknown);
-    draft.confidence = Confidence::Probable;
-    draft.reasons.push("AZ-15");
-    draft
+    let (kind, actor) = match principal.object_id {
+        Some(_) => (IdentityKind::ServicePrincipal, ActorType::Nhi),
+        None => (IdentityKind::Unknown, ActorType::Unknown),
+    };
+    let mut draft = Draft::direct(uid, kind, actor);
+    draft.word.confidence = Confidence::Probable;
+    draft.because(&["AZ-15"])
 }
 
 /// AZ-22 to AZ-24, AZ-52: the credential's own id where the log gives it, else the token it was exchanged for.
@@ -157,7 +207,7 @@ fn credential(
     names: &mut Names,
     draft: &mut Draft,
 ) {
-    draft.session_uid = principal
+    draft.word.session_uid = principal
         .token_id
         .as_deref()
         .map(|token| names.intern(token));
@@ -182,10 +232,9 @@ fn credential(
     } else {
         return;
     };
-    draft.credential_uid = uid;
-    draft.credential_kind = Some(kind);
+    draft.credential(uid, kind);
     if event.source == LogSource::EntraSignin {
-        draft.reasons.push("AZ-22");
+        draft.word.because("AZ-22");
     }
 }
 

@@ -1,35 +1,63 @@
-//! [`AuditEvent`] → who did it, with which credential, through which hops.
+//! [`AuditEvent`] → who did it, with which credential, through which hops; and what it changes about identities.
 //!
 //! The rules are numbered as in the specification of attribution (`AWS-3`, `LIN-1`, `AZ-11`, `HM-4` …); the ids of the
 //! rules that fired stand in each answer. Names and addresses are never used to join: only identifiers that the
 //! provider assigned.
+//!
+//! An event is answered in three steps. `aws`, `presented` and `azure` draft what the record alone says, and by what
+//! more can be found. `resolve` looks that up among the facts that other events told (`facts`, `directory`, `users`).
+//! `lineage` keeps the events whose answer may still change, and changes it when a fact arrives.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod aws;
 mod azure;
-mod chain;
-mod issued;
+mod directory;
+mod draft;
+mod facts;
+mod forward;
+mod issue;
+mod lifecycle;
+mod lineage;
 mod names;
-mod sessions;
+mod parent;
+mod presented;
+mod privilege;
+mod resolve;
+mod users;
+mod web_identity;
+mod workload;
+
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ActorType, Attribution, AuditEvent, Changes, Confidence, CredentialKind, IdentityKind, Method,
-    Micros, Principal, Status, Uid,
+    Attribution, AuditEvent, AzurePrincipal, AzureSubject, Change, Changes, LogSource, Micros,
+    Outcome, Principal, PrincipalType, Target, Uid,
 };
 
+use directory::Bearer;
+use draft::Draft;
+pub use facts::Session;
+use facts::{Handle, TellKey, Told, Trusted};
+use lineage::{EventKey, Lineage, Waiting};
 use names::Names;
-use sessions::Sessions;
-pub use sessions::{Pending, Session};
+use parent::Parent;
+use users::Traces;
+
+/// How long a call is remembered that could explain another: services forward at once, and accounts tell the same
+/// call within their lateness of each other.
+const TOLD_MEMORY: i64 = 2 * Micros::HOUR;
 
 /// Bounds and lateness of attribution.
 #[derive(Clone, Debug)]
 pub struct Params {
-    /// How long after its expiry an issued credential is remembered, in microseconds: late uses still find it.
+    /// How long after its expiry an issued credential is remembered, in microseconds: late uses still find it. For as
+    /// long a use that was settled without its issuing event goes on waiting for a late one.
     pub session_memory: i64,
-    /// How many issued credentials are remembered. Beyond it the one that expires first is forgotten and counted.
+    /// How many issued credentials are remembered, and how many calls that could explain others. Beyond it the one that
+    /// ends first is forgotten and counted.
     pub sessions_max: usize,
     /// How many events may wait for the event that issued their credential. Beyond it the oldest is settled as
     /// unresolved at once and counted.
@@ -41,14 +69,19 @@ pub struct Params {
 pub struct Attributor {
     params: Params,
     names: Names,
-    sessions: Sessions,
+    lineage: Lineage,
 }
 
 /// What must survive a restart, as changes since it was last written, or since nothing.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Written {
     sessions: Changes<Uid, Session>,
-    pending: Changes<(Micros, Uid), Pending>,
+    told: Changes<TellKey, Told>,
+    trusted: Changes<Uid, Trusted>,
+    names: Changes<Uid, Vec<Bearer>>,
+    additions: Changes<Uid, Micros>,
+    traces: Changes<Uid, Traces>,
+    waiting: Changes<EventKey, Waiting>,
     evicted: u64,
 }
 
@@ -56,31 +89,28 @@ pub struct Written {
 #[derive(Debug)]
 pub struct Answer {
     pub attribution: Attribution,
-    /// The credential that the event issued, unless a better copy of the event has told of it already.
-    pub session: Option<Session>,
-    /// Answers to earlier events that waited for this one.
+    /// What the event changes about identities and credentials.
+    pub changes: Vec<Change>,
+    /// A user who was seen at the console at this event's time: no longer simply a machine from then on (HM-16).
+    pub at_console: Option<Uid>,
+    pub news: News,
+}
+
+/// What has become known since it was last asked.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Better answers to earlier events.
     pub amendments: Vec<Amendment>,
+    /// Sessions whose beginning is settled, or known better than when they were told.
+    pub sessions: Vec<Session>,
 }
 
 /// A later, better answer for an event whose row is already out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amendment {
-    /// 1 for the first amendment of an event.
-    pub revision: i32,
     pub event_uid: Uid,
     pub event_time: Micros,
-    pub identity_uid: Uid,
-    pub identity_kind: IdentityKind,
-    pub actor_type: ActorType,
-    pub acting_uid: Uid,
-    pub origin_uid: Uid,
-    pub nhi_uid: Option<Uid>,
-    pub session_uid: Option<Uid>,
-    pub chain: Vec<Uid>,
-    pub method: Method,
-    pub confidence: Confidence,
-    pub status: Status,
-    pub reasons: Vec<Uid>,
+    pub word: Attribution,
     pub cause_event_uid: Option<Uid>,
 }
 
@@ -90,42 +120,326 @@ impl Attributor {
         Self {
             params,
             names: Names::default(),
-            sessions: Sessions::default(),
+            lineage: Lineage::default(),
         }
     }
 
-    /// Says who did `event`. Learns the credential it issued, and settles the events that waited for that.
+    /// Says who did `event`. Learns what it tells, and betters the answers that it betters.
     pub fn attribute(&mut self, event: &AuditEvent<'_>) -> Answer {
-        let draft = match &event.principal {
+        let at = event.event_time;
+        let at_console = self.note_names(event);
+        let mut draft = match &event.principal {
             Principal::Aws(principal) => aws::draft(event, principal, &mut self.names),
             Principal::Azure(principal) => azure::draft(event, principal, &mut self.names),
         };
-        let attribution = self
-            .sessions
-            .resolve(event, draft, &self.params, &mut self.names);
-        let mut session = issued::session(event, &attribution, &mut self.names);
-        // What a full list of waiting events settled before its time comes first.
-        let mut amendments = std::mem::take(&mut self.sessions.overflow);
-        if let Some(learned) = &session {
-            match self.sessions.learn(learned.clone(), &self.params) {
-                Some(settled) => amendments.extend(settled),
-                None => session = None,
-            }
+        let event_uid = self.names.intern(&event.event_uid);
+        if !self.lineage.facts.additions.is_empty()
+            && self.lineage.facts.additions.remove(&event_uid).is_some()
+        {
+            draft.word.because_first("DD-5");
         }
-        amendments.append(&mut self.sessions.overflow);
+        let (attribution, open) = self.answer(&draft, at);
+        let issued = issue::session(event, &attribution, open, &mut self.names);
+        let action = issued
+            .as_ref()
+            .map(|_| self.names.intern(&event.action_uid));
+        if let Some(seek) = draft.seek.filter(|_| open) {
+            let waiting = Waiting {
+                alone: draft.word,
+                told: attribution.clone(),
+                seek,
+                issued: action.clone(),
+                tells: Vec::new(),
+                settled: false,
+            };
+            self.lineage.wait(
+                (at, event_uid.clone()),
+                waiting,
+                &self.params,
+                &mut self.names,
+            );
+        }
+        if let (Some(action), Some(session)) = (action, issued) {
+            self.lineage
+                .learn(&action, session, open, &self.params, &mut self.names);
+        }
+        self.tell(event, &event_uid, &attribution, open);
+        self.trust(event, &event_uid);
         Answer {
             attribution,
-            session,
-            amendments,
+            // What another account's copy tells, its own copy tells too.
+            changes: if event.foreign_copy() {
+                Vec::new()
+            } else {
+                lifecycle::changes(event)
+            },
+            at_console,
+            news: self.news(),
         }
     }
 
-    /// Settles what waited longer than the watermark allows, and forgets credentials long expired.
+    /// The answer now, and whether it may still change.
+    fn answer(&mut self, draft: &Draft, at: Micros) -> (Attribution, bool) {
+        match &draft.seek {
+            Some(seek) => {
+                let resolved = self.lineage.resolve(&draft.word, seek, at, &mut self.names);
+                (resolved.word, resolved.open)
+            }
+            None => {
+                let mut word = draft.word.clone();
+                self.lineage
+                    .directory
+                    .rename(&mut word, at, &mut self.names);
+                self.lineage.users.doubt(&mut word, at);
+                word.book();
+                (word, false)
+            }
+        }
+    }
+
+    /// Learns which id bears which name (ID-3), and who is at the console (HM-16).
+    fn note_names(&mut self, event: &AuditEvent<'_>) -> Option<Uid> {
+        let at = event.event_time;
+        let principal = match &event.principal {
+            Principal::Aws(principal) => principal,
+            Principal::Azure(principal) => {
+                self.note_object(event, principal);
+                return None;
+            }
+        };
+        if let Some(naming) = lifecycle::naming(event) {
+            self.note_naming(event, &naming, at);
+        }
+        let bearer = match (principal.principal_type, &principal.issuer) {
+            (PrincipalType::AssumedRole, Some(issuer)) => {
+                let id = issuer.principal_id.as_deref()?;
+                issuer.arn.as_deref().map(|arn| ("aws:role:", id, arn))
+            }
+            (PrincipalType::IamUser, _) => {
+                let id = principal.principal_id.as_deref()?;
+                principal.arn.as_deref().map(|arn| ("aws:user:", id, arn))
+            }
+            _ => None,
+        };
+        let mut user = None;
+        if let Some((scheme, id, arn)) = bearer {
+            let uid = self.names.join(&[scheme, id]);
+            if self.lineage.directory.saw(arn, &uid, at, &mut self.names) {
+                self.wake_named(arn, &event.event_uid);
+            }
+            user = Some(uid).filter(|_| scheme == "aws:user:");
+        }
+        if let Some((account, name)) = lifecycle::login_profile(event) {
+            let key = directory::key("user", &account, &name, &mut self.names);
+            let uid = self.lineage.directory.at(&key, at).cloned();
+            return uid.filter(|uid| self.lineage.users.saw(uid, at));
+        }
+        let signs_in = event.operation == "ConsoleLogin" && event.outcome == Outcome::Success;
+        let at_console = signs_in || principal.from_console;
+        user.filter(|uid| at_console && self.lineage.users.saw(uid, at))
+    }
+
+    /// Learns the tenant of an object of Entra, for records that name the object alone (AZ-15).
+    fn note_object(&mut self, event: &AuditEvent<'_>, principal: &AzurePrincipal<'_>) {
+        let machine = matches!(
+            principal.subject,
+            AzureSubject::ServicePrincipal | AzureSubject::ManagedIdentity
+        );
+        let (Some(object), Some(tenant), true) =
+            (&principal.object_id, &principal.tenant_id, machine)
+        else {
+            return;
+        };
+        let uid = self.names.join(&["entra:sp:", tenant, "/", object]);
+        let lineage = &mut self.lineage;
+        if lineage
+            .directory
+            .saw_object(object, &uid, event.event_time, &mut self.names)
+        {
+            let handle = Handle::Named(self.names.join(&["entra|", object]));
+            let cause = self.names.intern(&event.event_uid);
+            self.lineage
+                .wake(VecDeque::from([handle]), Some(&cause), &mut self.names);
+        }
+    }
+
+    fn note_naming(&mut self, event: &AuditEvent<'_>, naming: &lifecycle::Naming, at: Micros) {
+        let kind = if naming.uid.starts_with("aws:role:") {
+            "role"
+        } else {
+            "user"
+        };
+        let account = event.tenant_uid.as_deref().unwrap_or("unknown");
+        let key = directory::key(kind, account, &naming.name, &mut self.names);
+        if naming.created {
+            let uid = self.names.intern(&naming.uid);
+            self.lineage.directory.created(&key, &uid, at);
+            self.wake_named(&naming.arn, &event.event_uid);
+        } else {
+            self.lineage.directory.deleted(&key, at);
+        }
+    }
+
+    fn wake_named(&mut self, arn: &str, event_uid: &str) {
+        let handle = Handle::Named(self.names.intern(arn));
+        let cause = self.names.intern(event_uid);
+        self.lineage
+            .wake(VecDeque::from([handle]), Some(&cause), &mut self.names);
+    }
+
+    /// Remembers a call that can explain another: one that a service forwards (FAS-3), or the caller's own account of
+    /// a call that another account tells too (L-2).
+    fn tell(&mut self, event: &AuditEvent<'_>, event_uid: &Uid, by: &Attribution, open: bool) {
+        let Principal::Aws(principal) = &event.principal else {
+            return;
+        };
+        if principal.principal_type == PrincipalType::AwsService {
+            return;
+        }
+        let mut handles = Vec::new();
+        if principal.invoked_by.is_none() {
+            let calls = forward::handles(event, principal, &mut self.names);
+            handles.extend(
+                calls
+                    .into_iter()
+                    .map(|call| (call.clone(), Handle::Call(call))),
+            );
+        }
+        if let Some(shared) = &event.shared_event_uid
+            && principal.principal_type != PrincipalType::AwsAccount
+        {
+            let shared = self.names.intern(shared);
+            handles.push((shared.clone(), Handle::Shared(shared)));
+        }
+        for (text, handle) in handles {
+            let told = Told {
+                at: event.event_time,
+                parent: Parent::of(by, open),
+            };
+            let key = (event.event_time, event_uid.clone());
+            if let Some(waiting) = self.lineage.waiting.get_mut(&key) {
+                waiting.tells.push(text.clone());
+            }
+            self.lineage.facts.tell(
+                (text, event_uid.clone()),
+                told,
+                event.event_time.plus(TOLD_MEMORY),
+                self.params.sessions_max,
+            );
+            self.lineage
+                .wake(VecDeque::from([handle]), Some(event_uid), &mut self.names);
+        }
+    }
+
+    /// Learns whom an Entra application trusts.
+    fn trust(&mut self, event: &AuditEvent<'_>, event_uid: &Uid) {
+        if !matches!(
+            event.source,
+            LogSource::EntraAudit | LogSource::AzureActivity
+        ) {
+            return;
+        }
+        for subject in lifecycle::trusted_subjects(event) {
+            let credential = self
+                .names
+                .join(&["entra:fic:", &subject.credential_id.to_ascii_lowercase()]);
+            let trusted = Trusted {
+                issuer: self.names.intern(&subject.issuer),
+                subject: self.names.intern(&subject.subject),
+            };
+            self.lineage
+                .facts
+                .trusted
+                .insert(credential.clone(), trusted);
+            let queue = VecDeque::from([Handle::Credential(credential)]);
+            self.lineage.wake(queue, Some(event_uid), &mut self.names);
+        }
+    }
+
+    /// DD-5: a record has added to an event of `at` that is yet to come.
+    pub fn expect_addition(&mut self, event_uid: Uid, at: Micros) {
+        if self.lineage.facts.additions.len() < self.params.sessions_max {
+            self.lineage.facts.additions.insert(event_uid, at);
+        } else {
+            self.lineage.evicted += 1;
+        }
+    }
+
+    /// Answers an event of `at` anew, which was answered with `told`: its user was seen at the console (HM-16), or a
+    /// record has added to it (DD-5), of which `why` is the rule.
+    pub fn again(
+        &mut self,
+        (at, event_uid): (Micros, &Uid),
+        told: &Attribution,
+        why: Option<&'static str>,
+        cause: Option<&Uid>,
+    ) -> News {
+        let key = (at, event_uid.clone());
+        if !self.lineage.touch(&key, why, cause, &mut self.names) {
+            let mut word = told.clone();
+            if let Some(why) = why {
+                word.because_first(why);
+            }
+            self.lineage.users.doubt(&mut word, at);
+            word.book();
+            if word != *told {
+                word.revision += 1;
+                self.lineage.amendments.push(Amendment {
+                    event_uid: event_uid.clone(),
+                    event_time: at,
+                    word,
+                    cause_event_uid: cause.cloned(),
+                });
+            }
+        }
+        self.news()
+    }
+
+    /// Settles what the watermark has passed, and forgets credentials long expired.
     ///
-    /// `settled_before`: events earlier than this can no longer be explained by an event still to come.
-    /// `forget_before`: credentials whose memory ended before this are forgotten.
-    pub fn settle(&mut self, settled_before: Micros, forget_before: Micros) -> Vec<Amendment> {
-        self.sessions.settle(settled_before, forget_before)
+    /// `settled_before`: events earlier than this can no longer be explained by an event in time.
+    /// `forget_before`: what ended before this, by more than its memory, is forgotten.
+    pub fn settle(&mut self, settled_before: Micros, forget_before: Micros) -> News {
+        self.lineage
+            .settle(settled_before, forget_before, &self.params, &mut self.names);
+        self.news()
+    }
+
+    /// The identity that a change is about, as it was named at `at` (ID-4).
+    pub fn target(&mut self, target: &Target, at: Micros) -> Uid {
+        let (kind, account, name) = match target {
+            Target::Uid(uid) => return self.names.intern(uid),
+            Target::AwsRole { account, name } => ("role", account, name),
+            Target::AwsUser { account, name } => ("user", account, name),
+            Target::Arn(arn) => {
+                let key = directory::key_of_arn(arn, &mut self.names);
+                let known = key.and_then(|key| self.lineage.directory.at(&key, at).cloned());
+                return known.unwrap_or_else(|| self.by_arn(arn));
+            }
+        };
+        let key = directory::key(kind, account, name, &mut self.names);
+        match self.lineage.directory.at(&key, at) {
+            Some(uid) => uid.clone(),
+            None => self
+                .names
+                .join(&["aws:", kind, "-name:", account, ":", name]),
+        }
+    }
+
+    /// The id of what is known by its ARN or resource id only.
+    fn by_arn(&mut self, arn: &str) -> Uid {
+        if arn.contains(":role/") {
+            self.names.join(&["aws:role-arn:", arn])
+        } else if arn.contains(":user/") {
+            self.names.join(&["aws:user-arn:", arn])
+        } else {
+            self.names.intern(arn)
+        }
+    }
+
+    /// The unique id that a role known by its ARN turned out to be, if it did.
+    pub fn role_at(&self, arn: &str, at: Micros) -> Option<&Uid> {
+        self.lineage.directory.named_at(&Uid::from(arn), at)
     }
 
     /// The shared copy of `uid`.
@@ -133,136 +447,68 @@ impl Attributor {
         self.names.intern(uid)
     }
 
-    /// How many credentials and waiting events were dropped because a limit was reached.
+    /// How many facts and waiting events were dropped because a limit was reached.
     pub fn evicted(&self) -> u64 {
-        self.sessions.evicted
+        self.lineage.evicted + self.lineage.facts.evicted + self.lineage.directory.evicted
     }
 
     /// How many issued credentials are remembered, and how many events wait.
     pub fn sizes(&self) -> (usize, usize) {
-        self.sessions.sizes()
+        (
+            self.lineage.facts.sessions.len(),
+            self.lineage.waiting.len(),
+        )
+    }
+
+    fn news(&mut self) -> News {
+        News {
+            amendments: std::mem::take(&mut self.lineage.amendments),
+            sessions: std::mem::take(&mut self.lineage.sessions),
+        }
     }
 
     /// What changed since the last call, or everything if `all`.
     pub fn written(&mut self, all: bool) -> Written {
-        self.sessions.written(all)
+        macro_rules! written {
+            ($map:expr) => {
+                if all {
+                    $map.take_all()
+                } else {
+                    $map.take_changes()
+                }
+            };
+        }
+        let lineage = &mut self.lineage;
+        Written {
+            sessions: written!(lineage.facts.sessions),
+            told: written!(lineage.facts.told),
+            trusted: written!(lineage.facts.trusted),
+            names: written!(lineage.directory.names),
+            additions: written!(lineage.facts.additions),
+            traces: written!(lineage.users.traces),
+            waiting: written!(lineage.waiting),
+            evicted: self.evicted(),
+        }
     }
 
     /// Continues from what [`Attributor::written`] gave; several are applied in the order they were written.
     pub fn restore(&mut self, written: Written) {
-        self.sessions.restore(written, &self.params);
+        let lineage = &mut self.lineage;
+        lineage.facts.sessions.apply(written.sessions);
+        lineage.facts.told.apply(written.told);
+        lineage.facts.trusted.apply(written.trusted);
+        lineage.directory.names.apply(written.names);
+        lineage.facts.additions.apply(written.additions);
+        lineage.users.traces.apply(written.traces);
+        lineage.waiting.apply(written.waiting);
+        lineage.evicted = written.evicted;
+        lineage.index(&self.params);
     }
 }
 
-/// What the record alone says: the answer before lineage is looked at.
-#[derive(Debug)]
-struct Draft {
-    acting_uid: Uid,
-    acting_kind: IdentityKind,
-    /// Who stands behind the acting identity by the record's own word, if anybody.
-    issuer: Option<(Uid, IdentityKind)>,
-    actor_type: ActorType,
-    credential_uid: Option<Uid>,
-    credential_kind: Option<CredentialKind>,
-    session_uid: Option<Uid>,
-    workload_uid: Option<Uid>,
-    via: Vec<Uid>,
-    method: Method,
-    confidence: Confidence,
-    reasons: Vec<&'static str>,
-    claimed_origin: Option<Uid>,
-    on_behalf_of: Option<Uid>,
-    invoked_by: Option<Uid>,
-    /// Another event must have issued this key; lineage looks for it.
-    awaits_issue_of: Option<Uid>,
-    /// ARN of the acting role, with its path: a session that a service obtained is known by it alone (LIN-4).
-    acting_arn: Option<Uid>,
-    /// When the session began, to the second.
-    session_created_at: Option<Micros>,
-}
-
-impl Draft {
-    /// A draft with nobody behind the acting identity.
-    fn direct(acting_uid: Uid, acting_kind: IdentityKind, actor_type: ActorType) -> Self {
-        Self {
-            acting_uid,
-            acting_kind,
-            issuer: None,
-            actor_type,
-            credential_uid: None,
-            credential_kind: None,
-            session_uid: None,
-            workload_uid: None,
-            via: Vec::new(),
-            method: Method::Direct,
-            confidence: Confidence::Exact,
-            reasons: Vec::new(),
-            claimed_origin: None,
-            on_behalf_of: None,
-            invoked_by: None,
-            awaits_issue_of: None,
-            acting_arn: None,
-            session_created_at: None,
-        }
-    }
-
-    /// The answer if nothing but the record is known.
-    fn alone(self, status: Status) -> Attribution {
-        let (identity_uid, identity_kind, chain) = match &self.issuer {
-            Some((issuer, kind)) => (
-                issuer.clone(),
-                *kind,
-                vec![issuer.clone(), self.acting_uid.clone()],
-            ),
-            None => (
-                self.acting_uid.clone(),
-                self.acting_kind,
-                vec![self.acting_uid.clone()],
-            ),
-        };
-        Attribution {
-            nhi_uid: booked_on(
-                (&identity_uid, identity_kind),
-                (&self.acting_uid, self.acting_kind),
-                self.actor_type,
-            ),
-            origin_uid: identity_uid.clone(),
-            identity_uid,
-            identity_kind,
-            actor_type: self.actor_type,
-            acting_uid: self.acting_uid,
-            acting_kind: self.acting_kind,
-            credential_uid: self.credential_uid,
-            credential_kind: self.credential_kind,
-            session_uid: self.session_uid,
-            workload_uid: self.workload_uid,
-            chain,
-            via: self.via,
-            method: self.method,
-            confidence: self.confidence,
-            status,
-            reasons: self.reasons,
-            claimed_origin: self.claimed_origin,
-            on_behalf_of: self.on_behalf_of,
-            invoked_by: self.invoked_by,
-        }
-    }
-}
-
-/// The one non-human identity an event is booked on (rule 0.4): the identity itself if it is one, else the acting
-/// role or service principal that a person or outsider wielded, else none.
-fn booked_on(
-    (identity, identity_kind): (&Uid, IdentityKind),
-    (acting, acting_kind): (&Uid, IdentityKind),
-    actor: ActorType,
-) -> Option<Uid> {
-    // A person with their own key or password is no machine, though an IAM user could be one.
-    let own_key = identity_kind == IdentityKind::IamUser && actor == ActorType::Human;
-    if identity_kind.non_human() && !own_key {
-        return Some(identity.clone());
-    }
-    let wielded = acting_kind.non_human() && acting_kind != IdentityKind::IamUser;
-    wielded.then(|| acting.clone())
+/// The privilege that using `operation` shows, 1 to 3, and the group of operations to which it belongs (A.8).
+pub fn privilege_shown(service: &str, operation: &str) -> Option<(u8, &'static str)> {
+    privilege::of_operation(service, operation)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One shared copy of every id: the same few thousand stand in millions of rows.
 
-use std::collections::BTreeSet;
+use foldhash::quality::FixedState;
+use hashbrown::HashSet;
 
 use crate::model::Uid;
 
@@ -11,7 +12,8 @@ const SHARED_MAX: usize = 1_000_000;
 /// The shared copies, and room to build an id in.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    shared: BTreeSet<Uid>,
+    /// Looked up only, so its order shows nowhere.
+    shared: HashSet<Uid, FixedState>,
     scratch: String,
 }
 

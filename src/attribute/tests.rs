@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::{Answer, Attributor, Params};
 use crate::model::{
-    ActorType, AuditEvent, AwsPrincipal, Flags, Issued, LogSource, Micros, Network, Outcome,
-    Principal, PrincipalType, SessionIssuer, Status,
+    ActorType, AuditEvent, AwsPrincipal, Details, Flags, Issued, LogSource, Micros, Network,
+    Outcome, Principal, PrincipalType, SessionIssuer, Status,
 };
 
 const T0: Micros = Micros(1_785_542_400_000_000);
@@ -48,6 +48,8 @@ fn event(
         resources: Vec::new(),
         params_json: None,
         issued: None,
+        details: Details::default(),
+        addendum: None,
         flags: Flags::none(),
     }
 }
@@ -86,7 +88,7 @@ fn assume(
 ) -> AuditEvent<'static> {
     let mut event = event(uid, second, "AssumeRole", principal);
     event.issued = Some(Issued {
-        key_id: Cow::Owned(key.to_owned()),
+        key_id: text(key),
         session_principal_id: text(&format!("{role}:name")),
         role_arn: None,
         target: None,
@@ -106,9 +108,7 @@ fn last_words(events: &[AuditEvent<'_>]) -> Vec<(String, String, Vec<String>, St
     let mut words = std::collections::BTreeMap::new();
     for event in events {
         let Answer {
-            attribution,
-            amendments,
-            ..
+            attribution, news, ..
         } = attributor.attribute(event);
         let chain = attribution.chain.iter().map(ToString::to_string).collect();
         let word = (
@@ -117,9 +117,10 @@ fn last_words(events: &[AuditEvent<'_>]) -> Vec<(String, String, Vec<String>, St
             attribution.status,
         );
         words.insert(event.event_uid.to_string(), word);
-        for amendment in amendments {
-            let chain = amendment.chain.iter().map(ToString::to_string).collect();
-            let word = (amendment.identity_uid.to_string(), chain, amendment.status);
+        for amendment in news.amendments {
+            let by = amendment.word;
+            let chain = by.chain.iter().map(ToString::to_string).collect();
+            let word = (by.identity_uid.to_string(), chain, by.status);
             words.insert(amendment.event_uid.to_string(), word);
         }
     }
@@ -203,16 +204,12 @@ fn what_is_never_explained_is_settled_and_says_so() {
         attributor.attribute(&used).attribution.status,
         Status::Pending
     );
-    let settled = attributor.settle(T0.plus(Micros::HOUR), T0);
+    let settled = attributor.settle(T0.plus(Micros::HOUR), T0).amendments;
     assert_eq!(settled.len(), 1);
-    assert_eq!(settled[0].status, Status::Final);
-    assert!(
-        settled[0]
-            .reasons
-            .iter()
-            .any(|reason| &**reason == "LIN-13")
-    );
-    assert!(attributor.settle(Micros::MAX, T0).is_empty(), "once");
+    assert_eq!(settled[0].word.status, Status::Unattributed);
+    assert!(settled[0].word.rests_on("LIN-13"));
+    let again = attributor.settle(Micros::MAX, T0).amendments;
+    assert!(again.is_empty(), "once");
 }
 
 #[test]
@@ -230,7 +227,7 @@ fn too_many_waiting_events_are_settled_early_and_counted() {
             "ListBuckets",
             session("AROAONE", &key, second),
         );
-        settled += attributor.attribute(&used).amendments.len();
+        settled += attributor.attribute(&used).news.amendments.len();
     }
     assert_eq!((settled, attributor.evicted()), (3, 3));
     assert_eq!(attributor.sizes(), (0, 2));

@@ -3,7 +3,9 @@
 mod config;
 mod decode;
 mod demo;
+mod evaluate;
 mod findings;
+mod investigate;
 mod query;
 mod replay;
 mod run;
@@ -87,6 +89,10 @@ enum Command {
     Query(query::Query),
     /// List findings, or show one with its reasons and events
     Findings(findings::Findings),
+    /// Who is behind an event, session, credential or identity: hop by hop, with the evidence of each
+    Investigate(investigate::Investigate),
+    /// Hold what the evidence says to the labels of a simulated estate
+    Evaluate(evaluate::Evaluate),
     /// Check the lake: chain, offsets, conservation, files, tables
     Verify(verify::Verify),
     /// Write a labelled sample estate to files
@@ -147,6 +153,8 @@ pub fn main() -> ExitCode {
         Command::Sql(command) => command.run(),
         Command::Query(command) => command.run(),
         Command::Findings(command) => command.run(),
+        Command::Investigate(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Simulate(command) => command.run(&cli.global),
         Command::Config(command) => command.run(&cli.global),

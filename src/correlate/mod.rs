@@ -4,12 +4,14 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod links;
 mod network;
 mod novelty;
 mod profile;
 mod sighting;
 mod usage;
 
+pub use links::{Link, LinkKind, Links, WrittenLinks};
 pub use network::{Source, SourceKind, classify};
 pub use novelty::bits;
 pub use profile::{Dimension, Profile, Sleep, ValueStats, Values};

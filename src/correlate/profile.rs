@@ -53,7 +53,7 @@ impl Dimension {
             Self::Service => Some(&sighting.service),
             Self::Tenant => sighting.tenant_uid.as_ref(),
             Self::UserAgent => sighting.user_agent_family.as_ref(),
-            Self::Credential => sighting.credential_uid.as_ref(),
+            Self::Credential => sighting.credential_uid(),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! One attributed event as detectors see it: who, what, from where, reduced to what profiles keep.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ActorType, Confidence, CredentialKind, IdentityKind, Micros, Provider, Uid};
+use crate::model::{ActorType, Attribution, Change, CredentialKind, Micros, Provider, Uid};
 
 /// One attributed event, waiting for the watermark or just passed by it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,21 +12,15 @@ pub struct Sighting {
     pub event_uid: Uid,
     pub event_time: Micros,
     pub provider: Provider,
-    /// Who really acted, and the one machine identity the event is booked on.
-    pub identity_uid: Uid,
-    pub identity_kind: IdentityKind,
-    pub nhi_uid: Option<Uid>,
-    pub actor_type: ActorType,
-    /// Origin first, acting identity last.
-    pub chain: Vec<Uid>,
+    /// Who did it.
+    pub by: Arc<Attribution>,
     /// What the record calls the acting identity: its ARN or application id, and its display name.
-    pub acting_kind: IdentityKind,
     pub acting_native: Option<Uid>,
     pub acting_name: Option<Uid>,
-    pub confidence: Confidence,
-    /// The credential itself where it lives long enough to be counted: not session keys or tokens.
-    pub credential_uid: Option<Uid>,
-    pub credential_kind: Option<CredentialKind>,
+    /// What it changes about identities and credentials. Empty for nearly all events.
+    pub changes: Vec<Change>,
+    /// The privilege that a successful use of the operation shows, and the group of operations that says so.
+    pub privilege: Option<(u8, Uid)>,
     pub tenant_uid: Option<Uid>,
     pub region: Option<Uid>,
     pub service: Uid,
@@ -49,9 +45,24 @@ impl Sighting {
     /// Whose profile this event belongs to: the machine identity it is booked on, and nobody for people and
     /// providers, who are not what this program watches.
     pub fn profiled(&self) -> Option<&Uid> {
-        match self.actor_type {
+        match self.by.actor_type {
             ActorType::Human | ActorType::Provider | ActorType::Anonymous => None,
-            _ => self.nhi_uid.as_ref(),
+            _ => self.by.nhi_uid.as_ref(),
         }
+    }
+
+    /// The credential itself where it lives long enough to be counted: not session keys or tokens.
+    pub fn credential_uid(&self) -> Option<&Uid> {
+        let long_lived = matches!(
+            self.by.credential_kind,
+            Some(
+                CredentialKind::AccessKey
+                    | CredentialKind::SpSecret
+                    | CredentialKind::SpCertificate
+                    | CredentialKind::FederatedCredential
+                    | CredentialKind::X509Certificate
+            )
+        );
+        self.by.credential_uid.as_ref().filter(|_| long_lived)
     }
 }

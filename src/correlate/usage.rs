@@ -6,16 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::Sighting;
-use crate::model::{Changes, Day, Micros, Tracked, Uid};
+use crate::model::{Changes, Day, Kept, Micros, Uid};
 
 /// Up to this many distinct values of a day are counted exactly; further ones are not counted.
 const DISTINCT_MAX: usize = 1_024;
 
 /// The part an identity plays in a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Relation {
     Acting,
     Intermediate,
@@ -34,7 +36,7 @@ impl Relation {
 }
 
 /// What a usage row is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UsageKey {
     pub day: Day,
     pub identity_uid: Uid,
@@ -69,8 +71,10 @@ pub struct DayUse {
 /// Rows of the epoch in the making, and the open days.
 #[derive(Debug, Default)]
 pub struct UsageCounter {
-    rows: BTreeMap<UsageKey, Usage>,
-    days: Tracked<UsageKey, DayUse>,
+    rows: HashMap<UsageKey, Usage, FixedState>,
+    days: Kept<UsageKey, DayUse>,
+    /// Days before this one are closed.
+    closed_before: Option<Day>,
 }
 
 impl UsageCounter {
@@ -79,10 +83,10 @@ impl UsageCounter {
         if sighting.foreign_copy {
             return;
         }
-        let last = sighting.chain.len().saturating_sub(1);
-        for (place, identity) in sighting.chain.iter().enumerate() {
+        let last = sighting.by.chain.len().saturating_sub(1);
+        for (place, identity) in sighting.by.chain.iter().enumerate() {
             // A chain can pass an identity twice; the event is one use of it all the same.
-            if place != last && sighting.chain[..place].contains(identity) {
+            if place != last && sighting.by.chain[..place].contains(identity) {
                 continue;
             }
             let relation = match place {
@@ -95,7 +99,7 @@ impl UsageCounter {
                 identity_uid: identity.clone(),
                 relation,
                 credential_uid: match relation {
-                    Relation::Acting => sighting.credential_uid.clone(),
+                    Relation::Acting => sighting.credential_uid().cloned(),
                     _ => None,
                 },
             };
@@ -127,12 +131,24 @@ impl UsageCounter {
 
     /// The rows counted since the last call.
     pub fn take_rows(&mut self) -> BTreeMap<UsageKey, Usage> {
-        std::mem::take(&mut self.rows)
+        self.rows.drain().collect()
     }
 
     /// Forgets the values of days that ended before `day`. A use that comes later still counts its events.
     pub fn close_days_before(&mut self, day: Day) {
-        while self.days.pop_first_if(|key| key.day < day).is_some() {}
+        if self.closed_before.is_some_and(|closed| closed >= day) {
+            return;
+        }
+        self.closed_before = Some(day);
+        let ended: Vec<UsageKey> = self
+            .days
+            .unordered()
+            .filter(|(key, _)| key.day < day)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in ended {
+            self.days.remove(&key);
+        }
     }
 
     /// What must survive a restart: changes since the last call, or everything if `all`.

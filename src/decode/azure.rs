@@ -161,6 +161,11 @@ impl<'r, 'a> Layers<'r, 'a> {
         names.iter().find_map(|name| self.text(name))
     }
 
+    /// Text of an object or array.
+    pub(super) fn json(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.inner.json(name).or_else(|| self.outer.json(name))
+    }
+
     pub(super) fn object(&self, name: &str) -> Option<Members<'a>> {
         self.inner.object(name).or_else(|| self.outer.object(name))
     }

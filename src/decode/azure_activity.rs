@@ -11,8 +11,8 @@ use super::azure::{self, Claims, RowKey, When};
 use super::json::{self, Members};
 use super::{Element, Source};
 use crate::model::{
-    AuditEvent, AzurePrincipal, Flags, LogSource, Micros, Network, Outcome, Principal, Reject,
-    RejectCode,
+    AuditEvent, AzurePrincipal, Details, Flags, LogSource, Micros, Network, Outcome, Principal,
+    Reject, RejectCode,
 };
 
 pub(super) const SOURCE: Source = Source {
@@ -164,6 +164,12 @@ fn decode<'a>(element: &Element<'a>, members: &Members<'a>) -> Result<AuditEvent
         resources: resource.into_iter().collect(),
         params_json: azure::params(members),
         issued: None,
+        details: Details {
+            request: properties.json("requestbody"),
+            response: properties.json("responseBody"),
+            ..Details::default()
+        },
+        addendum: None,
         flags,
     })
 }

@@ -4,6 +4,8 @@
 //! Members and their meaning: AWS CloudTrail user guide, "CloudTrail record contents" and "userIdentity element".
 //! Who the caller *is* is not decided here; see `attribute::aws`.
 
+mod issued;
+
 use std::borrow::Cow;
 
 use serde::Deserialize;
@@ -12,8 +14,8 @@ use serde_json::value::RawValue;
 use super::json::{self, Members, Text};
 use super::{Element, time};
 use crate::model::{
-    AuditEvent, AwsPrincipal, Flags, Issued, LogSource, Micros, Network, Outcome, Principal,
-    PrincipalType, Reject, RejectCode, SessionIssuer,
+    Addendum, AuditEvent, AwsPrincipal, Details, Flags, LogSource, Micros, Network, Outcome,
+    Principal, PrincipalType, Reject, RejectCode, SessionIssuer,
 };
 
 /// Requests and answers beyond this length are left out of `params_json`; the raw row keeps them. CloudTrail itself
@@ -71,6 +73,14 @@ struct Record<'a> {
     session_credential_from_console: Text<'a>,
     #[serde(borrow, default)]
     event_category: Text<'a>,
+    #[serde(borrow, default)]
+    event_type: Text<'a>,
+    #[serde(borrow, default)]
+    additional_event_data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    service_event_details: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    addendum: Option<&'a RawValue>,
 }
 
 /// Whether `text` can be a CloudTrail record at all: a search, not a parse.
@@ -124,17 +134,22 @@ pub(super) fn decode<'a>(element: &Element<'a>) -> Result<Option<AuditEvent<'a>>
         Outcome::Success
     };
     let outcome = console_outcome(&name, record.response_elements, outcome);
-    let issued = issued(
+    let issued = issued::issued(
         &name,
         outcome,
         record.request_parameters,
         record.response_elements,
     );
+    let addendum = record.addendum.and_then(addendum);
+    let original = addendum
+        .as_ref()
+        .and_then(|addendum| addendum.original_event_uid.clone());
     Ok(Some(AuditEvent {
         source: LogSource::CloudTrail,
         action_uid: shared_event_uid
             .clone()
             .filter(|_| !insight)
+            .or(original)
             .unwrap_or_else(|| event_uid.clone()),
         event_uid,
         shared_event_uid,
@@ -163,8 +178,32 @@ pub(super) fn decode<'a>(element: &Element<'a>) -> Result<Option<AuditEvent<'a>>
             text.starts_with('{') && text.len() > 2 && text.len() <= PARAMS_BYTES_MAX
         }),
         issued,
+        details: Details {
+            request: record.request_parameters.and_then(object_text),
+            response: record.response_elements.and_then(object_text),
+            extra: record.additional_event_data.and_then(object_text),
+            service_event: record.service_event_details.and_then(object_text),
+            targets: None,
+            event_type: record.event_type.known(),
+        },
+        addendum,
         flags,
     }))
+}
+
+/// The text of an object; anything else says nothing.
+fn object_text(value: &RawValue) -> Option<Cow<'_, str>> {
+    let text = value.get();
+    text.starts_with('{').then_some(Cow::Borrowed(text))
+}
+
+/// DD-5.
+fn addendum(value: &RawValue) -> Option<Addendum<'_>> {
+    let members = json::object(value)?;
+    Some(Addendum {
+        reason: members.text("reason")?,
+        original_event_uid: members.text("originalEventID"),
+    })
 }
 
 fn unreadable(error: &serde_json::Error) -> Reject {
@@ -254,6 +293,9 @@ fn principal<'a>(
         ec2_role_delivery: context.text("ec2RoleDelivery"),
         credentials_issued_to: scope.text("credentialsIssuedTo"),
         invoked_by: members.text("invokedBy"),
+        delegate_account: members
+            .object("invokedByDelegate")
+            .and_then(|delegate| delegate.text("accountId")),
         on_behalf_of_user: behalf.text("userId"),
         identity_store: behalf.text("identityStoreArn").map(last_part),
         bearer_id: members.text("credentialId"),
@@ -327,51 +369,6 @@ fn console_outcome(name: &str, response: Option<&RawValue>, outcome: Outcome) ->
         Some("Failure") => Outcome::Failure,
         _ => outcome,
     }
-}
-
-/// The temporary credential in the answer of an event that issues one (L-1 to L-8, L-19).
-fn issued<'a>(
-    name: &str,
-    outcome: Outcome,
-    request: Option<&'a RawValue>,
-    response: Option<&'a RawValue>,
-) -> Option<Issued<'a>> {
-    let issues = name.starts_with("Assume")
-        || name.starts_with("GetSessionToken")
-        || name.starts_with("GetFederationToken");
-    if !issues || outcome != Outcome::Success {
-        return None;
-    }
-    let response = response.and_then(json::object)?;
-    let credentials = response.object("credentials")?;
-    let request = request.and_then(json::object).unwrap_or_default();
-    let assumed = response.object("assumedRoleUser").unwrap_or_default();
-    let federated = response.object("federatedUser").unwrap_or_default();
-    Some(Issued {
-        key_id: credentials.text("accessKeyId")?,
-        session_principal_id: assumed
-            .text("assumedRoleId")
-            .or_else(|| federated.text("federatedUserId")),
-        role_arn: request.text("roleArn"),
-        target: request.text("targetPrincipal"),
-        session_name: request
-            .text("roleSessionName")
-            .or_else(|| request.text("name")),
-        source_identity: response
-            .text("sourceIdentity")
-            .or_else(|| request.text("sourceIdentity")),
-        expires_at: credentials
-            .text("expiration")
-            .and_then(|text| time::parse(&text))
-            .map(|parsed| parsed.time),
-        subject: response
-            .text("subjectFromWebIdentityToken")
-            .or_else(|| response.text("subject")),
-        audience: response.text("audience"),
-        issuer: response
-            .text("provider")
-            .or_else(|| response.text("issuer")),
-    })
 }
 
 /// ARNs of `resources[]`; entries without one (older S3 data events carry a prefix) are left out.
@@ -473,7 +470,7 @@ mod tests {
         let text = r#"{"eventSource":"sts.amazonaws.com","eventName":"AssumeRole","eventTime":"2026-03-01T10:00:00Z","userIdentity":{"type":"AWSService","invokedBy":"ec2.amazonaws.com"},"requestParameters":{"roleArn":"arn:aws:iam::111122223333:role/app/web","roleSessionName":"i-0123456789abcdef0"},"responseElements":{"credentials":{"accessKeyId":"ASIAEXAMPLE","expiration":"Mar 1, 2026, 4:10:11 PM"}}}"#;
         let event = decode(&element(text)).unwrap().unwrap();
         let issued = event.issued.unwrap();
-        assert_eq!(issued.key_id, "ASIAEXAMPLE");
+        assert_eq!(issued.key_id.as_deref(), Some("ASIAEXAMPLE"));
         assert_eq!(issued.session_principal_id, None);
         assert_eq!(
             issued.expires_at.unwrap().to_string(),

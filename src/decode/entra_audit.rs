@@ -10,8 +10,8 @@ use super::azure::{self, Layers};
 use super::json::{self, Members};
 use super::{Element, Source};
 use crate::model::{
-    AuditEvent, AzurePrincipal, AzureSubject, Flags, LogSource, Network, Outcome, Principal,
-    Reject, RejectCode,
+    AuditEvent, AzurePrincipal, AzureSubject, Details, Flags, LogSource, Network, Outcome,
+    Principal, Reject, RejectCode,
 };
 
 pub(super) const SOURCE: Source = Source {
@@ -21,6 +21,9 @@ pub(super) const SOURCE: Source = Source {
 };
 
 const CATEGORIES: [&str; 2] = ["AuditLogs", "CustomSecurityAttributeAuditLogs"];
+
+/// Azure's own service that makes and removes managed identities; its entries carry no application id.
+const MANAGED_IDENTITY_SERVICE: &str = "Managed Service Identity";
 
 /// Members that name the actor where an export lifts them to the top of the record.
 const ACTOR: [&str; 4] = ["properties", "initiatedBy", "identity", "tenantId"];
@@ -95,6 +98,12 @@ fn decode<'a>(element: &Element<'a>, members: &Members<'a>) -> Result<AuditEvent
         params_json: azure::params(members)
             .or_else(|| Some(element.text).filter(|text| azure::fits(text))),
         issued: None,
+        details: Details {
+            targets: layers.json("targetResources"),
+            extra: layers.json("additionalDetails"),
+            ..Details::default()
+        },
+        addendum: None,
         flags,
     })
 }
@@ -181,6 +190,18 @@ fn initiator<'a>(user: &Members<'a>, app: &Members<'a>) -> Option<Actor<'a>> {
             object_id: user_id,
             app_id,
             name: user_name,
+            ..AzurePrincipal::default()
+        }
+    } else if app_id.is_none()
+        && app_name
+            .as_deref()
+            .is_some_and(|name| name == MANAGED_IDENTITY_SERVICE)
+    {
+        AzurePrincipal {
+            subject: AzureSubject::Service,
+            inferred: true,
+            object_id,
+            name: app_name,
             ..AzurePrincipal::default()
         }
     } else if object_id.is_some() || app_id.is_some() {

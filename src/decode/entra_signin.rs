@@ -11,8 +11,8 @@ use super::azure::{self, Layers};
 use super::json::{self, Members};
 use super::{Element, Source};
 use crate::model::{
-    AuditEvent, AzurePrincipal, AzureSubject, CredentialKind, Flags, LogSource, Network, Outcome,
-    Principal, Reject,
+    AuditEvent, AzurePrincipal, AzureSubject, CredentialKind, Details, Flags, LogSource, Network,
+    Outcome, Principal, Reject,
 };
 
 pub(super) const SOURCE: Source = Source {
@@ -115,6 +115,8 @@ fn decode<'a>(element: &Element<'a>, members: &Members<'a>) -> Result<AuditEvent
         resources: resource(members, &layers).into_iter().collect(),
         params_json: None,
         issued: None,
+        details: Details::default(),
+        addendum: None,
         flags,
     })
 }

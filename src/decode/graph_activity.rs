@@ -10,8 +10,8 @@ use super::azure::{self, Layers};
 use super::json::Members;
 use super::{Element, Source};
 use crate::model::{
-    AuditEvent, AzurePrincipal, AzureSubject, Flags, LogSource, Network, Outcome, Principal,
-    Reject, RejectCode,
+    AuditEvent, AzurePrincipal, AzureSubject, Details, Flags, LogSource, Network, Outcome,
+    Principal, Reject, RejectCode,
 };
 
 pub(super) const SOURCE: Source = Source {
@@ -101,6 +101,8 @@ fn decode<'a>(element: &Element<'a>, members: &Members<'a>) -> Result<AuditEvent
         resources: object_ids(path).map(Cow::Owned).collect(),
         params_json: azure::params(members),
         issued: None,
+        details: Details::default(),
+        addendum: None,
         flags,
     })
 }

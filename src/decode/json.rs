@@ -141,6 +141,16 @@ impl<'a> Members<'a> {
         names.iter().find_map(|name| self.text(name))
     }
 
+    /// The text of the object or array called `name`, also where an export wrote it as a string. Else `None`.
+    pub(crate) fn json(&self, name: &str) -> Option<Cow<'a, str>> {
+        let value = self.get(name)?;
+        let text = match value.get().as_bytes().first() {
+            Some(b'"') => scalar(value)?,
+            _ => Cow::Borrowed(value.get()),
+        };
+        text.trim_start().starts_with(['{', '[']).then_some(text)
+    }
+
     /// The object called `name`. Anything else is `None`.
     pub(crate) fn object(&self, name: &str) -> Option<Members<'a>> {
         self.get(name).and_then(object)

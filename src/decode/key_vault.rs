@@ -10,7 +10,7 @@ use super::azure::{self, Claims, Layers, RowKey};
 use super::json::Members;
 use super::{Element, Source};
 use crate::model::{
-    AuditEvent, AzurePrincipal, LogSource, Network, Outcome, Principal, Reject, RejectCode,
+    AuditEvent, AzurePrincipal, Details, LogSource, Network, Outcome, Principal, Reject, RejectCode,
 };
 
 pub(super) const SOURCE: Source = Source {
@@ -120,6 +120,8 @@ fn decode<'a>(element: &Element<'a>, members: &Members<'a>) -> Result<AuditEvent
         resources: secret.or(vault).into_iter().collect(),
         params_json: azure::params(members),
         issued: None,
+        details: Details::default(),
+        addendum: None,
         flags,
     })
 }

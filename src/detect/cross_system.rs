@@ -75,8 +75,8 @@ impl Detector for CrossSystem {
             title: format!("acted in {into}{tenant} for the first time"),
             summary: format!(
                 "{} reached {into}{tenant} through {} and called {}; in {} days it had only acted in {}.",
-                sighting.identity_uid,
-                sighting.chain.last().map_or("itself", AsRef::as_ref),
+                sighting.by.identity_uid,
+                sighting.by.chain.last().map_or("itself", AsRef::as_ref),
                 sighting.operation,
                 before.age_days(sighting.event_time),
                 known.join(", "),
@@ -89,7 +89,7 @@ impl Detector for CrossSystem {
                 n: tenants.hours,
                 bits: Some(bits),
             }],
-            related_uids: sighting.chain.clone(),
+            related_uids: sighting.by.chain.clone(),
         })
     }
 
@@ -100,7 +100,7 @@ impl Detector for CrossSystem {
 
 /// The cloud in which the identity lives, from the form of its id.
 fn home_cloud(sighting: &Sighting) -> Option<Provider> {
-    let uid = sighting.nhi_uid.as_ref()?;
+    let uid = sighting.by.nhi_uid.as_ref()?;
     if uid.starts_with("aws:") {
         Some(Provider::Aws)
     } else if uid.starts_with("entra:") {

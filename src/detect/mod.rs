@@ -121,7 +121,7 @@ fn learning(before: &Profile, sighting: &Sighting, days_min: i64, hours_min: u64
 
 /// The weaker of the attribution's confidence and the detector's own: a finding is no surer than who it is about.
 fn no_surer_than(sighting: &Sighting, own: Confidence) -> Confidence {
-    sighting.confidence.min(own)
+    sighting.by.confidence.min(own)
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl Detector for Reactivated {
         if let Some(gap) = self.woke(&before.sleep, sighting.event_time) {
             return Some(verdict(sighting, identity, &before.sleep, gap, "identity"));
         }
-        let credential = sighting.credential_uid.as_ref()?;
+        let credential = sighting.credential_uid()?;
         let stats = before.stats(Dimension::Credential, credential)?;
         let gap = self.woke(&stats.sleep, sighting.event_time)?;
         Some(verdict(
@@ -71,7 +71,7 @@ impl Detector for Reactivated {
             return false;
         }
         let identity = sighting.profiled().is_some_and(|uid| uid.as_ref() == key);
-        identity || sighting.credential_uid.as_deref() == Some(key)
+        identity || sighting.credential_uid().map(AsRef::as_ref) == Some(key)
     }
 }
 
@@ -122,6 +122,6 @@ fn verdict(sighting: &Sighting, key: &Uid, sleep: &Sleep, gap: i64, what: &str) 
             n: u64::from(sleep.days),
             bits: None,
         }],
-        related_uids: sighting.credential_uid.iter().cloned().collect(),
+        related_uids: sighting.credential_uid().into_iter().cloned().collect(),
     }
 }

@@ -87,13 +87,13 @@ impl Detector for UnusualOrigin {
             title: format!("acted from {network} for the first time"),
             summary: format!(
                 "{} called {} from {network}; in {window_days} days and {} active hours it was only seen from {}.",
-                sighting.identity_uid,
+                sighting.by.identity_uid,
                 sighting.operation,
                 networks.hours,
                 known(before),
             ),
             why,
-            related_uids: sighting.credential_uid.iter().cloned().collect(),
+            related_uids: sighting.credential_uid().into_iter().cloned().collect(),
         })
     }
 

@@ -4,9 +4,9 @@
 //! copy: dropping it would let whoever can write one record hide another. It is kept under an id of its own. Whether two
 //! records say the same is judged by a fingerprint that stands up to shuffled members, not to a forger who computes one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use crate::model::{AuditEvent, Changes, Micros, Tracked, sha256};
+use crate::model::{AuditEvent, Changes, Kept, Micros, sha256};
 
 /// First half of the SHA-256 of an event's source and id: two that share it are not expected in the life of the universe.
 type Key = [u8; 16];
@@ -23,9 +23,9 @@ pub(super) enum Seen {
 /// Event ids with the hour of their event and the fingerprint of what they said.
 #[derive(Debug, Default)]
 pub(super) struct Duplicates {
-    seen: Tracked<Key, (i64, u64)>,
+    seen: Kept<Key, (i64, u64)>,
     /// Derived: the oldest go first when there are too many.
-    by_hour: BTreeSet<(i64, Key)>,
+    by_hour: BTreeMap<i64, Vec<Key>>,
     pub(super) evicted: u64,
 }
 
@@ -74,21 +74,29 @@ impl Duplicates {
     /// Continues from what [`Duplicates::written`] gave.
     pub(super) fn restore(&mut self, changes: Changes<Key, (i64, u64)>) {
         self.seen.apply(changes);
-        self.by_hour = self
+        self.by_hour.clear();
+        let mut keys: Vec<(i64, Key)> = self
             .seen
-            .iter()
+            .unordered()
             .map(|(key, (hour, _))| (*hour, *key))
             .collect();
+        keys.sort_unstable();
+        for (hour, key) in keys {
+            self.by_hour.entry(hour).or_default().push(key);
+        }
     }
 
     fn remember(&mut self, key: Key, value: (i64, u64), max: usize) {
-        self.by_hour.insert((value.0, key));
+        self.by_hour.entry(value.0).or_default().push(key);
         self.seen.insert(key, value);
+        // A whole hour goes at once: within it nothing says which came first, and the restored order would be another.
         while self.seen.len() > max
             && let Some((_, oldest)) = self.by_hour.pop_first()
         {
-            self.seen.remove(&oldest);
-            self.evicted += 1;
+            for key in oldest {
+                self.seen.remove(&key);
+                self.evicted += 1;
+            }
         }
     }
 }

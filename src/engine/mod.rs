@@ -7,9 +7,12 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod amend;
 mod counts;
 mod duplicates;
+mod event_rows;
 mod observe;
+mod registry;
 mod rows;
 mod situations;
 mod state;
@@ -22,23 +25,24 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 
 use crate::attribute::{self, Attributor};
-use crate::correlate::{self, Profile, Sighting, UsageCounter};
+use crate::correlate::{self, Links, Profile, Sighting, UsageCounter};
 use crate::detect::{self, Detector};
-use crate::evidence::Table;
+use crate::evidence::{Ledger, Table};
 use crate::model::{
-    AuditEvent, Decoded, DecodedRecord, Finding, Flags, Micros, Piece, Sha256Digest, Tracked, Uid,
-    sha256,
+    AuditEvent, Decoded, DecodedRecord, Finding, Flags, Kept, Micros, Piece, Sha256Digest, Tracked,
+    Uid, sha256,
 };
 
 pub use counts::{Counts, LaneCounts};
 use duplicates::{Duplicates, Seen};
-use observe::Known;
+pub use event_rows::{Decided, EventRows};
+use registry::{KnownCredential, KnownIdentity};
 use rows::RowSet;
 use situations::Situations;
 pub use state::{Loaded, StateError};
 use watermark::Watermark;
 
-/// Everything that can change what the engine says. Its hash stands in every manifest.
+/// Everything that can change what the engine says; its hash stands in every manifest.
 #[derive(Clone, Debug)]
 pub struct Params {
     pub attribute: attribute::Params,
@@ -81,8 +85,10 @@ pub struct EpochContext {
 /// What an epoch came to.
 #[derive(Debug)]
 pub struct EvidenceEpoch {
-    /// Rows by table, in the order of the registry; tables without rows are left out.
+    /// Rows by table, in ledger order; tables without rows are left out.
     pub batches: Vec<(&'static Table, RecordBatch)>,
+    /// The place kept for the rows of [`EventRows`], before all others.
+    event_leaves: Ledger,
     pub counts: Counts,
     pub watermark: Option<Micros>,
     /// Leaves of the Merkle tree after this epoch. The last one is the epoch's own row, which the ledger writes.
@@ -115,13 +121,15 @@ pub struct Engine {
     duplicates: Duplicates,
     watermark: Watermark,
     /// Events that the watermark has not passed, in the order in which they will be judged.
-    waiting: Tracked<(Micros, Uid), Sighting>,
-    profiles: Tracked<Uid, Profile>,
+    /// Shared, so that moving one within the map or into a state delta moves a pointer.
+    waiting: Tracked<(Micros, Uid), Arc<Sighting>>,
+    profiles: Kept<Uid, Profile>,
     profiles_evicted: u64,
     waiting_evicted: u64,
     usage: UsageCounter,
-    identities: Tracked<Uid, Known>,
-    credentials: Tracked<Uid, Known>,
+    identities: Kept<Uid, KnownIdentity>,
+    credentials: Kept<Uid, KnownCredential>,
+    links: Links,
     situations: Situations,
     tree_size: i64,
     rows: RowSet,
@@ -149,12 +157,13 @@ impl Engine {
             duplicates: Duplicates::default(),
             watermark: Watermark::default(),
             waiting: Tracked::default(),
-            profiles: Tracked::default(),
+            profiles: Kept::default(),
             profiles_evicted: 0,
             waiting_evicted: 0,
             usage: UsageCounter::default(),
-            identities: Tracked::default(),
-            credentials: Tracked::default(),
+            identities: Kept::default(),
+            credentials: Kept::default(),
+            links: Links::default(),
             situations: Situations::new(&detectors),
             detectors,
             tree_size: 0,
@@ -165,27 +174,82 @@ impl Engine {
         }
     }
 
-    /// Applies one epoch. The rows it gives are complete: nothing of this epoch is told later.
+    /// Applies one epoch whose records are all at hand: [`Engine::begin`], [`Engine::fold`] and [`Engine::finish`] in
+    /// one. The rows it gives are complete: nothing of this epoch is told later.
     pub fn apply(
         &mut self,
         records: &[DecodedRecord<'_>],
         context: &EpochContext,
     ) -> EvidenceEpoch {
+        self.begin(context);
+        let decided = self.fold(records, context);
+        let mut rows = EventRows::default();
+        rows.add(records, &decided);
+        let mut evidence = self.finish(context);
+        rows.complete(&mut evidence);
+        evidence
+    }
+
+    /// Begins an epoch.
+    pub fn begin(&mut self, context: &EpochContext) {
         self.watermark.expect(&context.lanes);
-        for record in records {
-            self.record(record, context);
+    }
+
+    /// Applies a part of the epoch's records, in their order. What it decided about their events is for
+    /// [`EventRows::add`].
+    pub fn fold(&mut self, records: &[DecodedRecord<'_>], context: &EpochContext) -> Vec<Decided> {
+        let mut decided = Vec::new();
+        for (index, record) in records.iter().enumerate() {
+            self.record(index, record, context, &mut decided);
         }
+        decided
+    }
+
+    /// Ends the epoch: every row but those of [`EventRows`], whose place is kept.
+    pub fn finish(&mut self, context: &EpochContext) -> EvidenceEpoch {
         self.watermark
             .idle(&context.idle, context.now, self.params.lateness);
         if context.seal {
             self.watermark.seal();
         }
         self.advance(context.seal);
-        self.finish(context)
+        for (key, usage) in self.usage.take_rows() {
+            self.rows.usage(&key, &usage);
+        }
+        self.counts.evicted = self.attributor.evicted()
+            + self.duplicates.evicted
+            + self.profiles_evicted
+            + self.waiting_evicted
+            + self.links.evicted
+            + self.situations.evicted;
+        let counts = std::mem::take(&mut self.counts);
+        counts.check();
+        let event_leaves = Ledger {
+            epoch: context.epoch,
+            first_leaf: self.tree_size,
+        };
+        self.tree_size += 2 * counts.total().accepted as i64;
+        let batches = self.rows.finish(context.epoch, &mut self.tree_size);
+        self.tree_size += 1;
+        EvidenceEpoch {
+            batches,
+            event_leaves,
+            counts,
+            watermark: self.watermark.known(),
+            tree_size: self.tree_size,
+            params_sha256: self.params_sha256.clone(),
+            news: std::mem::take(&mut self.news),
+        }
     }
 
     /// Applies one message.
-    fn record(&mut self, decoded: &DecodedRecord<'_>, context: &EpochContext) {
+    fn record(
+        &mut self,
+        number: usize,
+        decoded: &DecodedRecord<'_>,
+        context: &EpochContext,
+        decided: &mut Vec<Decided>,
+    ) {
         let record = decoded.record;
         let lane = self.counts.lane(&record.position);
         lane.records += 1;
@@ -208,8 +272,14 @@ impl Engine {
                     self.rows.reject(&place, piece, reject, context.now);
                 }
                 Decoded::Event(event) => {
-                    let normal = self.event(&place, piece, event, context);
-                    latest = latest.max(normal);
+                    let Some(mut decision) = self.event(&place, piece, event, context) else {
+                        continue;
+                    };
+                    if !decision.flags.has(Flags::FUTURE) {
+                        latest = latest.max(Some(event.event_time));
+                    }
+                    (decision.record, decision.piece) = (number, index);
+                    decided.push(decision);
                 }
             }
         }
@@ -223,32 +293,35 @@ impl Engine {
         }
     }
 
-    /// Applies one event. Gives its time if it may move the watermark.
+    /// Applies one event. None for a copy of one that was seen.
     fn event(
         &mut self,
         place: &rows::Place<'_>,
         piece: &Piece<'_>,
         event: &AuditEvent<'_>,
         context: &EpochContext,
-    ) -> Option<Micros> {
-        let renamed;
-        let (event, mut flags) = match self.duplicates.see(
+    ) -> Option<Decided> {
+        let own;
+        let mut renamed = None;
+        let event = match self.duplicates.see(
             event,
             piece.fingerprint,
             context.now,
             self.params.duplicates_max,
         ) {
-            Seen::First => (event, event.flags),
+            Seen::First => event,
             Seen::Copy => {
                 self.counts.duplicate(place.position);
                 return None;
             }
             Seen::Conflict => {
-                renamed = with_own_id(event, piece);
-                (&renamed, renamed.flags)
+                own = with_own_id(event, piece);
+                renamed = Some(own.event_uid.clone().into_owned());
+                &own
             }
         };
         self.counts.accepted(place.position);
+        let mut flags = event.flags;
         let arrived = place.appended_at.unwrap_or(context.now);
         let future = event.event_time > arrived.plus(self.params.future_max);
         if future {
@@ -264,52 +337,43 @@ impl Engine {
             event.network.source_raw.as_deref().unwrap_or_default(),
             event.network.vpc_endpoint.as_deref(),
         );
-        self.rows.coverage(event, place.appended_at);
-        if let Some(session) = &answer.session {
-            self.rows.session(session);
-        }
-        let sighting = observe::sighting(event, &answer.attribution, &source, &mut self.attributor);
-        self.rows.activity(
-            place,
-            piece,
+        let by = Arc::new(answer.attribution);
+        let sighting = observe::sighting(
             event,
-            &answer.attribution,
+            by.clone(),
+            answer.changes,
             &source,
-            &sighting,
-            flags,
+            &mut self.attributor,
         );
+        self.rows.coverage(event, &sighting, place.appended_at);
+        let network = sighting.network.clone();
         if late {
             self.observe(&sighting, false);
         } else if !future {
             // An event dated ahead of its arrival is a row and no more: it would teach the profiles a wrong time.
             let key = (sighting.event_time, sighting.event_uid.clone());
-            self.waiting.insert(key, sighting);
+            self.waiting.insert(key, Arc::new(sighting));
         }
-        for amendment in &answer.amendments {
-            self.amend(amendment);
+        self.tell(answer.news);
+        if let Some(user) = &answer.at_console {
+            self.doubt(user, event.event_time);
         }
+        self.add(event);
         if self.waiting.len() > self.params.waiting_max
             && let Some((_, earliest)) = self.waiting.pop_first_if(|_| true)
         {
             self.waiting_evicted += 1;
             self.in_turn(&earliest);
         }
-        (!future).then_some(event.event_time)
-    }
-
-    /// Writes an amendment and corrects the event if it still waits to be judged.
-    fn amend(&mut self, amendment: &attribute::Amendment) {
-        self.counts.amended += 1;
-        let key = (amendment.event_time, amendment.event_uid.clone());
-        self.rows.amendment(amendment);
-        if let Some(sighting) = self.waiting.get_mut(&key) {
-            sighting.identity_uid = amendment.identity_uid.clone();
-            sighting.identity_kind = amendment.identity_kind;
-            sighting.nhi_uid = amendment.nhi_uid.clone();
-            sighting.actor_type = amendment.actor_type;
-            sighting.chain = amendment.chain.clone();
-            sighting.confidence = amendment.confidence;
-        }
+        Some(Decided {
+            record: 0,
+            piece: 0,
+            renamed,
+            attribution: by,
+            source,
+            network,
+            flags,
+        })
     }
 
     /// Settles and judges what the watermark has passed; everything, when the input has ended.
@@ -322,9 +386,8 @@ impl Engine {
         if passed == Micros::MIN {
             return;
         }
-        for amendment in self.attributor.settle(passed, self.watermark.passed()) {
-            self.amend(&amendment);
-        }
+        let news = self.attributor.settle(passed, self.watermark.passed());
+        self.tell(news);
         while let Some((_, sighting)) = self.waiting.pop_first_if(|(time, _)| *time < passed) {
             self.in_turn(&sighting);
         }
@@ -364,29 +427,6 @@ impl Engine {
             first_event_time: finding.first_event_time,
             event_count: finding.event_count,
         });
-    }
-
-    fn finish(&mut self, context: &EpochContext) -> EvidenceEpoch {
-        for (key, usage) in self.usage.take_rows() {
-            self.rows.usage(&key, &usage);
-        }
-        self.counts.evicted = self.attributor.evicted()
-            + self.duplicates.evicted
-            + self.profiles_evicted
-            + self.waiting_evicted
-            + self.situations.evicted;
-        let counts = std::mem::take(&mut self.counts);
-        counts.check();
-        let batches = self.rows.finish(context.epoch, &mut self.tree_size);
-        self.tree_size += 1;
-        EvidenceEpoch {
-            batches,
-            counts,
-            watermark: self.watermark.known(),
-            tree_size: self.tree_size,
-            params_sha256: self.params_sha256.clone(),
-            news: std::mem::take(&mut self.news),
-        }
     }
 
     /// How much the engine remembers, by kind, for metrics and benches.

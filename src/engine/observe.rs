@@ -1,24 +1,17 @@
 //! What happens to an event when its turn has come: it is judged against the profile before it, then joins the profile.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use super::Engine;
-use crate::attribute::Attributor;
+use crate::attribute::{self, Attributor};
 use crate::correlate::{Profile, Sighting, Source};
-use crate::model::{Attribution, AuditEvent, CredentialKind, Micros, Outcome, Principal, Uid};
-
-/// What is already written about an identity or credential: a second version needs a reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Known {
-    pub(super) version: i32,
-    pub(super) native: Option<Uid>,
-    pub(super) name: Option<Uid>,
-}
+use crate::model::{Attribution, AuditEvent, Change, Micros, Outcome, Principal, Uid};
 
 /// The event reduced to what profiles and detectors need.
 pub(super) fn sighting(
     event: &AuditEvent<'_>,
-    by: &Attribution,
+    by: Arc<Attribution>,
+    changes: Vec<Change>,
     source: &Source,
     names: &mut Attributor,
 ) -> Sighting {
@@ -35,20 +28,12 @@ pub(super) fn sighting(
         event_uid: names.intern(&event.event_uid),
         event_time: event.event_time,
         provider: event.source.provider(),
-        identity_uid: by.identity_uid.clone(),
-        identity_kind: by.identity_kind,
-        nhi_uid: by.nhi_uid.clone(),
-        actor_type: by.actor_type,
-        chain: by.chain.clone(),
-        acting_kind: by.acting_kind,
+        by,
         acting_native: native.map(|text| names.intern(text)),
         acting_name: name.map(|text| names.intern(text)),
-        confidence: by.confidence,
-        credential_uid: by
-            .credential_uid
-            .clone()
-            .filter(|_| by.credential_kind.is_some_and(long_lived)),
-        credential_kind: by.credential_kind,
+        changes,
+        privilege: attribute::privilege_shown(&event.service, &event.operation)
+            .map(|(tier, group)| (tier, names.intern(group))),
         tenant_uid: event.tenant_uid.as_deref().map(|text| names.intern(text)),
         region: event.region.as_deref().map(|text| names.intern(text)),
         service: names.intern(&event.service),
@@ -67,19 +52,8 @@ pub(super) fn sighting(
     }
 }
 
-/// Whether a credential of this kind outlives a session, so that its own use can be counted.
-const fn long_lived(kind: CredentialKind) -> bool {
-    matches!(
-        kind,
-        CredentialKind::AccessKey
-            | CredentialKind::SpSecret
-            | CredentialKind::SpCertificate
-            | CredentialKind::FederatedCredential
-    )
-}
-
 /// The first product of a user agent, without its version: `aws-cli/2.15.0 …` → `aws-cli`.
-fn user_agent_family(text: &str) -> Option<&str> {
+pub(super) fn user_agent_family(text: &str) -> Option<&str> {
     let product = text.trim_start_matches('[').split(['/', ' ', ',']).next()?;
     (!product.is_empty() && product.len() <= 64).then_some(product)
 }
@@ -87,7 +61,11 @@ fn user_agent_family(text: &str) -> Option<&str> {
 impl Engine {
     /// Judges `sighting` if it came in order, then makes it part of what is known.
     pub(super) fn observe(&mut self, sighting: &Sighting, in_order: bool) {
+        self.change(sighting);
         self.know(sighting);
+        for link in self.links.add(sighting) {
+            self.rows.link(&link);
+        }
         self.usage.add(sighting);
         let Some(identity) = sighting.profiled() else {
             return;
@@ -129,48 +107,12 @@ impl Engine {
         }
     }
 
-    /// Writes the first version of identities and credentials, and a further one when their name becomes known.
-    fn know(&mut self, sighting: &Sighting) {
-        let last = sighting.chain.len().saturating_sub(1);
-        for (place, identity) in sighting.chain.iter().enumerate() {
-            let acting = place == last;
-            let native = sighting.acting_native.as_ref().filter(|_| acting);
-            let name = sighting.acting_name.as_ref().filter(|_| acting);
-            let known = self.identities.get(identity);
-            let told_more = known.is_some_and(|known| {
-                (known.native.is_none() && native.is_some())
-                    || (known.name.is_none() && name.is_some())
-            });
-            if known.is_some() && !told_more {
-                continue;
-            }
-            let mut known = known.cloned().unwrap_or_default();
-            known.version += 1;
-            known.native = known.native.or_else(|| native.cloned());
-            known.name = known.name.or_else(|| name.cloned());
-            self.rows.identity(identity, &known, sighting, place);
-            self.identities.insert(identity.clone(), known);
-        }
-        let (Some(credential), Some(acting)) = (&sighting.credential_uid, sighting.chain.last())
-        else {
-            return;
-        };
-        if !self.credentials.contains(credential) {
-            let known = Known {
-                version: 1,
-                ..Known::default()
-            };
-            self.rows.credential(credential, acting, sighting);
-            self.credentials.insert(credential.clone(), known);
-        }
-    }
-
     /// Drops the profiles of the identities that were seen longest ago: a sixteenth of all at once, because finding the
     /// oldest means looking at every one.
     fn forget_profiles(&mut self) {
         let mut oldest: Vec<(Micros, Uid)> = self
             .profiles
-            .iter()
+            .unordered()
             .map(|(identity, profile)| (profile.last_seen_at, identity.clone()))
             .collect();
         oldest.sort();

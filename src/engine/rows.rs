@@ -1,21 +1,21 @@
-//! Evidence rows from what the engine decided: one function per table.
+//! Evidence rows from what the engine decided: one function per table, but for the two with a row for every event.
 
 use std::collections::BTreeMap;
 
 use arrow::record_batch::RecordBatch;
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
 
-use super::observe::Known;
+use super::registry::{KnownCredential, KnownIdentity};
 use crate::attribute::{Amendment, Session};
-use crate::correlate::{Sighting, Source, Usage, UsageKey};
+use crate::correlate::{Link, Sighting, Usage, UsageKey};
 use crate::evidence::{
-    Activity, ActivityRow, Amendments, AmendmentsRow, Coverage, CoverageRow, Credentials,
-    CredentialsRow, FindingEvents, FindingEventsRow, Findings, FindingsRow, Identities,
-    IdentitiesRow, Ledger, RawEvents, RawEventsRow, Rejects, RejectsRow, Rows, Sessions,
-    SessionsRow, Table, UsageRow, Usages,
+    Amendments, AmendmentsRow, Coverage, CoverageRow, Credentials, CredentialsRow, FindingEvents,
+    FindingEventsRow, Findings, FindingsRow, Identities, IdentitiesRow, Ledger, LifecycleRow,
+    Lifecycles, Links, LinksRow, Rejects, RejectsRow, Rows, Sessions, SessionsRow, Table, UsageRow,
+    Usages, uid_texts as texts,
 };
-use crate::model::{
-    Attribution, AuditEvent, Confidence, Finding, Flags, Micros, Piece, Position, Reject, Uid,
-};
+use crate::model::{AuditEvent, Change, Confidence, Finding, Micros, Piece, Position, Reject, Uid};
 
 /// Where an element stood.
 #[derive(Clone, Copy, Debug)]
@@ -39,112 +39,21 @@ struct CoverageCount {
 /// The rows of the epoch in the making.
 #[derive(Debug, Default)]
 pub(super) struct RowSet {
-    activity: Activity,
     amendments: Amendments,
     coverage: Coverage,
     credentials: Credentials,
     finding_events: FindingEvents,
     findings: Findings,
     identities: Identities,
-    raw_events: RawEvents,
+    lifecycle: Lifecycles,
+    links: Links,
     rejects: Rejects,
     sessions: Sessions,
     usage: Usages,
-    covered: BTreeMap<CoverageKey, CoverageCount>,
+    covered: HashMap<CoverageKey, CoverageCount, FixedState>,
 }
 
 impl RowSet {
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "an activity row says all of this"
-    )]
-    pub(super) fn activity(
-        &mut self,
-        place: &Place<'_>,
-        piece: &Piece<'_>,
-        event: &AuditEvent<'_>,
-        by: &Attribution,
-        source: &Source,
-        sighting: &Sighting,
-        flags: Flags,
-    ) {
-        let ip = source.ip.map(|ip| ip.to_string());
-        let decoder = match piece.layers {
-            "" => event.source.name().to_owned(),
-            layers => format!("{layers}>{}", event.source.name()),
-        };
-        let network = &event.network;
-        self.activity.push(&ActivityRow {
-            event_time: event.event_time,
-            event_uid: &event.event_uid,
-            event_date: event.event_time.day(),
-            provider: event.source.provider().name(),
-            log_source: event.source.name(),
-            tenant_uid: event.tenant_uid.as_deref(),
-            region: event.region.as_deref(),
-            service: &event.service,
-            operation: &event.operation,
-            read_only: event.read_only,
-            outcome: event.outcome.name(),
-            error_code: event.error_code.as_deref(),
-            error_message: event.error_message.as_deref(),
-            action_uid: &event.action_uid,
-            identity_uid: &by.identity_uid,
-            nhi_uid: by.nhi_uid.as_deref(),
-            identity_kind: by.identity_kind.name(),
-            actor_type: by.actor_type.name(),
-            acting_uid: &by.acting_uid,
-            credential_uid: by.credential_uid.as_deref(),
-            credential_kind: by.credential_kind.map(|kind| kind.name()),
-            session_uid: by.session_uid.as_deref(),
-            workload_uid: by.workload_uid.as_deref(),
-            origin_uid: &by.origin_uid,
-            chain_depth: by.chain_depth(),
-            chain: texts(&by.chain),
-            via: texts(&by.via),
-            attribution_method: by.method.name(),
-            attribution_confidence: by.confidence.name(),
-            attribution_status: by.status.name(),
-            attribution_reasons: by.reasons.clone(),
-            claimed_origin: by.claimed_origin.as_deref(),
-            on_behalf_of: by.on_behalf_of.as_deref(),
-            invoked_by: by.invoked_by.as_deref(),
-            source_ip: ip.as_deref(),
-            source_raw: network.source_raw.as_deref(),
-            source_kind: network.source_raw.as_ref().map(|_| source.kind.name()),
-            source_network: sighting.network.as_deref(),
-            source_asn: None,
-            source_country: None,
-            user_agent: network.user_agent.as_deref(),
-            user_agent_family: sighting.user_agent_family.as_deref(),
-            tls_version: network.tls_version.as_deref(),
-            vpc_endpoint: network.vpc_endpoint.as_deref(),
-            resource_uids: event.resources.iter().map(AsRef::as_ref).collect(),
-            params_json: event.params_json,
-            request_uid: event.request_uid.as_deref(),
-            shared_event_uid: event.shared_event_uid.as_deref(),
-            flags: flags.names().collect(),
-            class_uid: event.class_uid(),
-            activity_id: event.activity_id(),
-            src_topic: &place.position.topic,
-            src_partition: place.position.partition,
-            src_offset: place.position.offset,
-            src_index: place.index,
-            decoder: &decoder,
-            raw_sha256: piece.raw_sha256,
-        });
-        self.raw_events.push(&RawEventsRow {
-            event_uid: &event.event_uid,
-            event_date: event.event_time.day(),
-            src_topic: &place.position.topic,
-            src_partition: place.position.partition,
-            src_offset: place.position.offset,
-            src_index: place.index,
-            raw_sha256: piece.raw_sha256,
-            raw_json: piece.text,
-        });
-    }
-
     pub(super) fn reject(
         &mut self,
         place: &Place<'_>,
@@ -167,13 +76,18 @@ impl RowSet {
         });
     }
 
-    pub(super) fn coverage(&mut self, event: &AuditEvent<'_>, appended_at: Option<Micros>) {
+    pub(super) fn coverage(
+        &mut self,
+        event: &AuditEvent<'_>,
+        sighting: &Sighting,
+        appended_at: Option<Micros>,
+    ) {
         let at = event.event_time;
         let key = (
             at.hour(),
             event.source.name(),
-            event.tenant_uid.as_deref().map(Uid::from),
-            event.region.as_deref().map(Uid::from),
+            sighting.tenant_uid.clone(),
+            sighting.region.clone(),
         );
         let delay = appended_at.map(|appended| appended.since(at) / 1_000);
         self.covered
@@ -194,7 +108,8 @@ impl RowSet {
 
     pub(super) fn session(&mut self, session: &Session) {
         let by = session.issued_by.as_ref();
-        let depth = by.map_or(0, |by| by.chain.len());
+        let own = |chain: &[Uid]| usize::from(chain.last() != Some(&session.identity_uid));
+        let depth = by.map_or(0, |by| by.chain.len() - 1 + own(&by.chain));
         self.sessions.push(&SessionsRow {
             session_uid: &session.session_uid,
             identity_uid: &session.identity_uid,
@@ -215,60 +130,54 @@ impl RowSet {
             federation_audience: session.federation_audience.as_deref(),
             issue_event_uid: &session.issue_event_uid,
             confidence: by.map_or(Confidence::Exact, |by| by.confidence).name(),
+            revision: session.revision,
         });
     }
 
     pub(super) fn amendment(&mut self, amendment: &Amendment) {
+        let by = &amendment.word;
         self.amendments.push(&AmendmentsRow {
             event_uid: &amendment.event_uid,
             event_date: amendment.event_time.day(),
-            revision: amendment.revision,
-            identity_uid: &amendment.identity_uid,
-            nhi_uid: amendment.nhi_uid.as_deref(),
-            identity_kind: amendment.identity_kind.name(),
-            actor_type: amendment.actor_type.name(),
-            acting_uid: &amendment.acting_uid,
-            origin_uid: &amendment.origin_uid,
-            session_uid: amendment.session_uid.as_deref(),
-            chain: texts(&amendment.chain),
-            chain_depth: i32::try_from(amendment.chain.len().saturating_sub(1)).unwrap_or(i32::MAX),
-            attribution_method: amendment.method.name(),
-            attribution_confidence: amendment.confidence.name(),
-            attribution_status: amendment.status.name(),
-            attribution_reasons: texts(&amendment.reasons),
+            revision: by.revision,
+            identity_uid: &by.identity_uid,
+            nhi_uid: by.nhi_uid.as_deref(),
+            identity_kind: by.identity_kind.name(),
+            actor_type: by.actor_type.name(),
+            acting_uid: &by.acting_uid,
+            credential_uid: by.credential_uid.as_deref(),
+            credential_kind: by.credential_kind.map(|kind| kind.name()),
+            origin_uid: &by.origin_uid,
+            session_uid: by.session_uid.as_deref(),
+            workload_uid: by.workload_uid.as_deref(),
+            chain: texts(&by.chain),
+            chain_depth: by.chain_depth(),
+            on_behalf_of: by.on_behalf_of.as_deref(),
+            attribution_method: by.method.name(),
+            attribution_confidence: by.confidence.name(),
+            attribution_status: by.status.name(),
+            attribution_reasons: by.reasons.iter().map(AsRef::as_ref).collect(),
             cause_event_uid: amendment.cause_event_uid.as_deref(),
         });
     }
 
-    /// A version of the identity at `place` of the sighting's chain.
-    pub(super) fn identity(
-        &mut self,
-        identity: &Uid,
-        known: &Known,
-        sighting: &Sighting,
-        place: usize,
-    ) {
-        let last = sighting.chain.len().saturating_sub(1);
-        let kind = if place == last {
-            sighting.acting_kind.name()
-        } else if *identity == sighting.identity_uid {
-            sighting.identity_kind.name()
-        } else {
-            kind_of_uid(identity)
-        };
+    /// A version of an identity.
+    pub(super) fn identity(&mut self, identity: &Uid, known: &KnownIdentity, sighting: &Sighting) {
+        let privilege = known.privilege();
         self.identities.push(&IdentitiesRow {
             identity_uid: identity,
             version: known.version,
             valid_from: sighting.event_time,
-            kind,
-            provider: provider_of_uid(identity, sighting),
-            tenant_uid: sighting.tenant_uid.as_deref(),
+            kind: &known.kind,
+            provider: &known.provider,
+            tenant_uid: known.tenant.as_deref(),
             native_uid: native_part(identity),
             arn_or_app_id: known.native.as_deref(),
             display_name: known.name.as_deref(),
-            status: "active",
-            created_time: None,
-            created_by_uid: None,
+            status: known.standing.name(),
+            merged_into_uid: known.merged_into.as_deref(),
+            created_time: known.created_at,
+            created_by_uid: known.created_by.as_deref(),
             owner: None,
             backup_owner: None,
             purpose: None,
@@ -279,31 +188,66 @@ impl RowSet {
             expires_time: None,
             review_days: None,
             risk_tier: None,
-            privilege_tier: None,
-            privilege_reason: None,
-            source: "observed",
+            privilege_tier: privilege.map(|(tier, _)| i64::from(tier)),
+            privilege_reason: privilege.map(|(_, reason)| reason.as_ref()),
+            source: if known.told { "lifecycle" } else { "observed" },
             change_event_uid: Some(&sighting.event_uid),
         });
     }
 
-    pub(super) fn credential(&mut self, credential: &Uid, identity: &Uid, sighting: &Sighting) {
+    /// A version of a credential.
+    pub(super) fn credential(
+        &mut self,
+        credential: &Uid,
+        known: &KnownCredential,
+        sighting: &Sighting,
+    ) {
         let hint_from = credential.len().saturating_sub(4);
         self.credentials.push(&CredentialsRow {
             credential_uid: credential,
-            identity_uid: identity,
-            kind: sighting
-                .credential_kind
-                .map_or("unknown", |kind| kind.name()),
+            identity_uid: &known.identity,
+            kind: known.kind.map_or("unknown", |kind| kind.name()),
             key_hint: credential.get(hint_from..),
-            created_time: None,
-            expires_time: None,
-            disabled_time: None,
-            deleted_time: None,
-            rotated_from: None,
-            status: "active",
-            version: 1,
+            created_time: known.created_at,
+            expires_time: known.expires_at,
+            disabled_time: known.disabled_at,
+            deleted_time: known.deleted_at,
+            rotated_from: known.rotated_from.as_deref(),
+            status: known.standing.name(),
+            version: known.version,
             valid_from: sighting.event_time,
             change_event_uid: Some(&sighting.event_uid),
+        });
+    }
+
+    pub(super) fn lifecycle(&mut self, sighting: &Sighting, change: &Change, target: Option<&Uid>) {
+        let credential = change.credential.as_ref();
+        self.lifecycle.push(&LifecycleRow {
+            event_time: sighting.event_time,
+            event_uid: &sighting.event_uid,
+            action: change.action.name(),
+            target_identity_uid: target.map(AsRef::as_ref),
+            target_credential_uid: credential.map(|credential| credential.uid.as_str()),
+            actor_identity_uid: &sighting.by.identity_uid,
+            detail_json: &change.detail,
+            approval_ref: None,
+            controls: change.action.controls().to_vec(),
+        });
+    }
+
+    pub(super) fn link(&mut self, link: &Link) {
+        let reason = serde_json::json!({ "rule": &*link.rule, "evidence": &*link.evidence });
+        self.links.push(&LinksRow {
+            link_uid: &link.link_uid,
+            from_uid: &link.from_uid,
+            to_uid: &link.to_uid,
+            kind: link.kind.name(),
+            reason_json: &reason.to_string(),
+            strength: link.strength.name(),
+            first_event_uid: &link.first_event_uid,
+            first_seen_time: link.first_seen_at,
+            last_seen_time: link.last_seen_at,
+            events: link.events,
         });
     }
 
@@ -391,17 +335,18 @@ impl RowSet {
         batches
     }
 
-    /// The builders in the order of `evidence::TABLES`, but for `epochs`, whose row only the ledger can write.
+    /// The builders in the order of `evidence::TABLES`, but for the two that [`EventRows`](super::EventRows) fills and for
+    /// `epochs`, whose row only the ledger can write.
     fn tables(&mut self) -> [&mut dyn Rows; 11] {
         [
-            &mut self.activity,
             &mut self.amendments,
             &mut self.coverage,
             &mut self.credentials,
             &mut self.finding_events,
             &mut self.findings,
             &mut self.identities,
-            &mut self.raw_events,
+            &mut self.lifecycle,
+            &mut self.links,
             &mut self.rejects,
             &mut self.sessions,
             &mut self.usage,
@@ -409,7 +354,8 @@ impl RowSet {
     }
 
     fn flush_coverage(&mut self) {
-        for ((hour, source, tenant, region), count) in std::mem::take(&mut self.covered) {
+        let covered: BTreeMap<CoverageKey, CoverageCount> = self.covered.drain().collect();
+        for ((hour, source, tenant, region), count) in covered {
             self.coverage.push(&CoverageRow {
                 hour: Micros(hour * Micros::HOUR),
                 log_source: source,
@@ -424,10 +370,6 @@ impl RowSet {
     }
 }
 
-fn texts(uids: &[Uid]) -> Vec<&str> {
-    uids.iter().map(AsRef::as_ref).collect()
-}
-
 /// The provider's own id: what stands after `aws:role:`, `entra:sp:` or `oidc:`.
 fn native_part(uid: &str) -> &str {
     let schemes = if uid.starts_with("aws:") || uid.starts_with("entra:") {
@@ -438,7 +380,7 @@ fn native_part(uid: &str) -> &str {
     uid.splitn(schemes, ':').last().unwrap_or(uid)
 }
 
-fn provider_of_uid(uid: &str, sighting: &Sighting) -> &'static str {
+pub(super) fn provider_of_uid(uid: &str, sighting: &Sighting) -> &'static str {
     if uid.starts_with("aws:") {
         "aws"
     } else if uid.starts_with("entra:") {
@@ -448,10 +390,25 @@ fn provider_of_uid(uid: &str, sighting: &Sighting) -> &'static str {
     }
 }
 
+/// What stands at `place` of the chain: stated for both ends, told by the id's form between them.
+pub(super) fn kind_at(sighting: &Sighting, place: usize) -> &'static str {
+    let by = &sighting.by;
+    let identity = &by.chain[place];
+    if place + 1 == by.chain.len() {
+        by.acting_kind.name()
+    } else if *identity == by.identity_uid {
+        by.identity_kind.name()
+    } else {
+        kind_of_uid(identity)
+    }
+}
+
 /// The kind that an id's own form states, for identities in the middle of a chain.
-fn kind_of_uid(uid: &str) -> &'static str {
+pub(super) fn kind_of_uid(uid: &str) -> &'static str {
     use crate::model::IdentityKind as Kind;
     let kinds = [
+        ("aws:ec2-identity", Kind::Ec2InstanceIdentity),
+        ("aws:idc", Kind::IdentityCenterUser),
         ("aws:role", Kind::IamRole),
         ("aws:user", Kind::IamUser),
         ("aws:root", Kind::AccountRoot),
@@ -461,6 +418,7 @@ fn kind_of_uid(uid: &str) -> &'static str {
         ("entra:user", Kind::EntraUser),
         ("oidc:", Kind::OidcWorkload),
         ("saml:", Kind::SamlSubject),
+        ("x509:", Kind::X509Workload),
     ];
     kinds
         .into_iter()

@@ -3,25 +3,27 @@
 //! The first byte names the form. Every form ever written must load for ever, so a change of what is remembered is a
 //! new form beside the old ones, never a change of one.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::observe::Known;
+use super::registry::{KnownCredential, KnownIdentity};
 use super::situations::Situation;
 use super::watermark::Watermark;
 use super::{Engine, Params};
 use crate::attribute;
-use crate::correlate::{DayUse, Profile, Sighting, UsageKey};
+use crate::correlate::{DayUse, Profile, Sighting, UsageKey, WrittenLinks};
 use crate::model::{Changes, Micros, Uid};
 
-/// The form written by this build.
-const FORM: u8 = 1;
+/// The form written by this build. Form 1 was never in a release.
+const FORM: u8 = 2;
 
 /// Why state could not be read. The lake is then read by another build than it was written by, or it is damaged.
 #[derive(Debug, Error)]
 pub enum StateError {
     #[error(
-        "state of form {0} is newer than this build; run the build that wrote it or a later one"
+        "state of form {0} is not one that this build reads; run the build that wrote it, or replay the logs into a new lake"
     )]
     UnknownForm(u8),
     #[error("state is empty")]
@@ -37,13 +39,14 @@ struct Written {
     duplicates: Changes<[u8; 16], (i64, u64)>,
     duplicates_evicted: u64,
     watermark: Watermark,
-    waiting: Changes<(Micros, Uid), Sighting>,
+    waiting: Changes<(Micros, Uid), Arc<Sighting>>,
     profiles: Changes<Uid, Profile>,
     profiles_evicted: u64,
     waiting_evicted: u64,
     usage: Changes<UsageKey, DayUse>,
-    identities: Changes<Uid, Known>,
-    credentials: Changes<Uid, Known>,
+    identities: Changes<Uid, KnownIdentity>,
+    credentials: Changes<Uid, KnownCredential>,
+    links: WrittenLinks,
     situations: Changes<(Uid, Uid, Uid), Situation>,
     situations_evicted: u64,
     tree_size: i64,
@@ -77,6 +80,7 @@ impl Engine {
             usage: self.usage.written(all),
             identities: written!(self.identities),
             credentials: written!(self.credentials),
+            links: self.links.written(all),
             situations: self.situations.written(all),
             situations_evicted: self.situations.evicted,
             tree_size: self.tree_size,
@@ -110,6 +114,7 @@ impl Engine {
         self.usage.restore(written.usage);
         self.identities.apply(written.identities);
         self.credentials.apply(written.credentials);
+        self.links.restore(written.links);
         self.situations.restore(written.situations);
         self.situations.evicted = written.situations_evicted;
         self.tree_size = written.tree_size;

@@ -23,14 +23,22 @@ table! {
         actor_type: Required<Text>,
         /// Whose permissions were used.
         acting_uid: Required<Text>,
+        /// As in `activity`.
+        credential_uid: Optional<Text>,
+        /// As in `activity`.
+        credential_kind: Optional<Text>,
         /// Last node reached over strong hops.
         origin_uid: Required<Text>,
-        /// The temporary key that was used.
+        /// As in `activity`.
         session_uid: Optional<Text>,
+        /// As in `activity`.
+        workload_uid: Optional<Text>,
         /// Every identity of the chain, origin first.
         chain: Required<TextList>,
         /// Hops between origin and acting identity.
         chain_depth: Required<Int>,
+        /// As in `activity`.
+        on_behalf_of: Optional<Text>,
         /// As in `activity`.
         attribution_method: Required<Text>,
         /// As in `activity`.

@@ -27,6 +27,8 @@ table! {
         display_name: Optional<Text>,
         /// `active`, `disabled` or `deleted`.
         status: Required<Text>,
+        /// The identity of the same role or user under its unique id, where this one is known by its ARN.
+        merged_into_uid: Optional<Text>,
         /// When it was created; null until an event or import says so.
         created_time: Optional<Time>,
         /// Who created it.

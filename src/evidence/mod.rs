@@ -13,6 +13,8 @@ mod epochs;
 mod finding_events;
 mod findings;
 mod identities;
+mod lifecycle;
+mod links;
 mod raw_events;
 mod rejects;
 mod sessions;
@@ -27,6 +29,8 @@ pub use epochs::{Epochs, EpochsRow};
 pub use finding_events::{FindingEvents, FindingEventsRow};
 pub use findings::{Findings, FindingsRow};
 pub use identities::{Identities, IdentitiesRow};
+pub use lifecycle::{LifecycleRow, Lifecycles};
+pub use links::{Links, LinksRow};
 pub use raw_events::{RawEvents, RawEventsRow};
 pub use rejects::{Rejects, RejectsRow};
 pub use sessions::{Sessions, SessionsRow};
@@ -34,7 +38,7 @@ pub use table::{ColumnDoc, Ledger, Rows, Table, TableDoc};
 pub use usage::{UsageRow, Usages};
 
 /// Every table, alphabetically, but for `epochs`: its row is committed last, so it stands last.
-pub const TABLES: [&Table; 12] = [
+pub const TABLES: [&Table; 14] = [
     &activity::TABLE,
     &amendments::TABLE,
     &coverage::TABLE,
@@ -42,6 +46,8 @@ pub const TABLES: [&Table; 12] = [
     &finding_events::TABLE,
     &findings::TABLE,
     &identities::TABLE,
+    &lifecycle::TABLE,
+    &links::TABLE,
     &raw_events::TABLE,
     &rejects::TABLE,
     &sessions::TABLE,
@@ -52,4 +58,9 @@ pub const TABLES: [&Table; 12] = [
 /// The table called `name`.
 pub fn table(name: &str) -> Option<&'static Table> {
     TABLES.into_iter().find(|table| table.name == name)
+}
+
+/// Ids as a list column takes them.
+pub fn uid_texts(uids: &[crate::model::Uid]) -> Vec<&str> {
+    uids.iter().map(AsRef::as_ref).collect()
 }

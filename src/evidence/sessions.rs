@@ -4,10 +4,10 @@ use super::column::{Int, Optional, Required, Text, Time};
 use super::table::table;
 
 table! {
-    /// One issued temporary credential.
+    /// One issued temporary credential or sign-in. The row of the highest revision counts.
     Sessions, SessionsRow, "sessions", partition_by: [],
     {
-        /// Issued key id or token id.
+        /// Issued key id, token id, or `aws:sess:<principal>@<start>` for a session of the console.
         session_uid: Required<Text>,
         /// Whom it acts as.
         identity_uid: Required<Text>,
@@ -41,5 +41,7 @@ table! {
         issue_event_uid: Required<Text>,
         /// Confidence in who obtained it.
         confidence: Required<Text>,
+        /// 1 for the first row of a session; a later row knows better who obtained it.
+        revision: Required<Int>,
     }
 }

@@ -181,7 +181,36 @@ pub struct AuditEvent<'a> {
     pub params_json: Option<&'a str>,
     /// The temporary credential that this action issued, if it did.
     pub issued: Option<Issued<'a>>,
+    /// What only some rules read.
+    pub details: Details<'a>,
+    /// The event that this record adds to.
+    pub addendum: Option<Addendum<'a>>,
     pub flags: Flags,
+}
+
+/// Parts of the record that only some rules read: JSON text, already redacted, parsed by whoever needs it.
+#[derive(Clone, Debug, Default)]
+pub struct Details<'a> {
+    /// CloudTrail's `requestParameters`; the body of a request to Azure Resource Manager (`properties.requestbody`).
+    pub request: Option<Text<'a>>,
+    /// CloudTrail's `responseElements`; Resource Manager's `properties.responseBody`.
+    pub response: Option<Text<'a>>,
+    /// CloudTrail's `additionalEventData`; `additionalDetails` of Entra's audit log.
+    pub extra: Option<Text<'a>>,
+    /// CloudTrail's `serviceEventDetails`.
+    pub service_event: Option<Text<'a>>,
+    /// `targetResources` of Entra's audit log, with what was modified.
+    pub targets: Option<Text<'a>>,
+    /// CloudTrail's `eventType`, as text and not JSON.
+    pub event_type: Option<Text<'a>>,
+}
+
+/// CloudTrail's `addendum`: why a record came late or comes again with more in it (DD-5).
+#[derive(Clone, Debug)]
+pub struct Addendum<'a> {
+    /// `DELIVERY_DELAY`, `UPDATED_DATA` or `SERVICE_OUTAGE`.
+    pub reason: Text<'a>,
+    pub original_event_uid: Option<Text<'a>>,
 }
 
 impl AuditEvent<'_> {
@@ -306,6 +335,8 @@ pub struct AwsPrincipal<'a> {
     pub credentials_issued_to: Option<Text<'a>>,
     /// The AWS service that made the request for somebody.
     pub invoked_by: Option<Text<'a>>,
+    /// `invokedByDelegate.accountId`: a product provider with temporary delegated access.
+    pub delegate_account: Option<Text<'a>>,
     /// `onBehalfOf.userId` and the last part of `onBehalfOf.identityStoreArn`.
     pub on_behalf_of_user: Option<Text<'a>>,
     pub identity_store: Option<Text<'a>>,
@@ -325,6 +356,10 @@ pub enum AzureSubject {
     /// A system- or user-assigned managed identity.
     ManagedIdentity,
     User,
+    /// An agent identity that acts for itself or for a user (AZ-10).
+    Agent,
+    /// The user account of an agent: a machine, whatever its kind of account says (AZ-10).
+    AgentUser,
     /// Microsoft's own service, or nobody named at all (AZ-2, AZ-17).
     Service,
     /// Somebody is named but the record does not say what they are (AZ-15).
@@ -366,8 +401,8 @@ pub struct AzurePrincipal<'a> {
 /// A temporary credential that an event issued: the fact lineage is built from.
 #[derive(Clone, Debug)]
 pub struct Issued<'a> {
-    /// The issued access key id.
-    pub key_id: Text<'a>,
+    /// The issued access key id. Absent where the answer was left out of the record (LIN-12).
+    pub key_id: Option<Text<'a>>,
     /// `assumedRoleUser.assumedRoleId` or `federatedUser.federatedUserId`: `AROA…:session`.
     pub session_principal_id: Option<Text<'a>>,
     /// Role that was assumed, with its path: `requestParameters.roleArn`.

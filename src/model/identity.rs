@@ -49,6 +49,13 @@ named! {
         SamlSubject = "saml_subject",
         /// A build, pod or workload that proves itself with an OpenID Connect token.
         OidcWorkload = "oidc_workload",
+        /// A job of a build service (attribution C.1, class ci).
+        OidcCi = "oidc_ci",
+        /// A Kubernetes service account that proves itself with its cluster's token.
+        K8sServiceAccount = "k8s_sa",
+        GcpServiceAccount = "gcp_sa",
+        /// A host with a certificate (IAM Roles Anywhere).
+        X509Workload = "x509_workload",
         EndUser = "end_user",
         AwsService = "aws_service",
         ExternalAccount = "external_account",
@@ -56,6 +63,10 @@ named! {
         ServicePrincipal = "service_principal",
         ManagedIdentity = "managed_identity",
         FirstPartyService = "first_party_sp",
+        /// An agent identity of Entra.
+        Agent = "agent",
+        /// The user account of an agent.
+        AgentUser = "agent_user",
         EntraUser = "entra_user",
         MicrosoftService = "ms_service",
         Unknown = "unknown",
@@ -74,8 +85,14 @@ impl IdentityKind {
                 | Self::Ec2InstanceIdentity
                 | Self::FederatedSession
                 | Self::OidcWorkload
+                | Self::OidcCi
+                | Self::K8sServiceAccount
+                | Self::GcpServiceAccount
+                | Self::X509Workload
                 | Self::ServicePrincipal
                 | Self::ManagedIdentity
+                | Self::Agent
+                | Self::AgentUser
         )
     }
 }
@@ -87,9 +104,21 @@ named! {
         /// A temporary AWS key.
         SessionKey = "session_key",
         ConsolePassword = "console_password",
+        /// A session of the console: one sign-in, many short-lived keys (LIN-2).
+        ConsoleSession = "console_session",
         /// A key AWS minted for a forward access session; it is nobody's credential (FAS-1).
         ForwardAccess = "forward_access",
         BearerToken = "bearer_token",
+        /// A key of Bedrock's that is sent as a bearer token (AWS-36).
+        BearerApiKey = "bearer_api_key",
+        /// A credential of one service: CodeCommit, Keyspaces, Bedrock …
+        ServiceSpecific = "service_specific",
+        SigningCertificate = "signing_certificate",
+        ServerCertificate = "server_certificate",
+        SshPublicKey = "ssh_public_key",
+        MfaDevice = "mfa_device",
+        /// The certificate with which a host obtains a role (IAM Roles Anywhere).
+        X509Certificate = "x509_certificate",
         WebIdentityToken = "web_identity_token",
         SamlAssertion = "saml_assertion",
         SpSecret = "sp_secret",

@@ -8,19 +8,23 @@ mod digest;
 mod event;
 mod finding;
 mod identity;
+mod kept;
+mod lifecycle;
 mod record;
 mod reject;
 mod time;
 mod tracked;
 
-pub use attribution::{Attribution, Confidence, Method, SessionMethod, Status};
+pub use attribution::{Attribution, Confidence, Method, Reason, SessionMethod, Status};
 pub use digest::{Canon, Digest, Sha256Digest, hex, sha256};
 pub use event::{
-    AuditEvent, AwsPrincipal, AzurePrincipal, AzureSubject, Flags, Issued, LogSource, Network,
-    Outcome, Principal, PrincipalType, Provider, SessionIssuer,
+    Addendum, AuditEvent, AwsPrincipal, AzurePrincipal, AzureSubject, Details, Flags, Issued,
+    LogSource, Network, Outcome, Principal, PrincipalType, Provider, SessionIssuer,
 };
 pub use finding::{Finding, FindingEvent, FindingStatus, Role, Severity, Why};
 pub use identity::{ActorType, CredentialKind, IdentityKind, Uid};
+pub use kept::Kept;
+pub use lifecycle::{Action, Change, ChangedCredential, Target};
 pub use record::{Decoded, DecodedRecord, Piece, Position, RawRecord};
 pub use reject::{Ignored, Reject, RejectCode};
 pub use time::{Day, Micros};

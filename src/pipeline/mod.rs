@@ -2,6 +2,9 @@
 //!
 //! Three threads and two places to wait: the cutter reads the next epoch while this one is decoded and applied, and
 //! the lake stages and commits the one before. Each hands over at most one epoch, so a slow lake slows the reading.
+//! Within an epoch, `overlap` keeps every core busy.
+
+mod overlap;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +19,7 @@ use crate::engine::{self, Engine, EpochContext, EvidenceEpoch, News, StateError}
 use crate::ingest::{Cutter, IngestError, Positions, RawEpoch, RecordSource, Stop};
 use crate::lake::{InputRange, Lake, LakeError, Manifest, PartitionCounts};
 use crate::live::View;
-use crate::model::{DecodedRecord, Micros};
+use crate::model::Micros;
 use crate::telemetry::Event;
 
 /// Why the pipeline stopped before its time.
@@ -127,8 +130,8 @@ fn drive(
     view: &Arc<View>,
     stop: &Stop,
 ) -> Result<Outcome, PipelineError> {
-    let (raw_sender, raw) = sync_channel::<Result<RawEpoch, IngestError>>(1);
-    let (applied_sender, applied) = sync_channel::<Applied>(1);
+    let (raw_sender, raw) = sync_channel::<Result<RawEpoch, IngestError>>(0);
+    let (applied_sender, applied) = sync_channel::<Applied>(0);
     let first = lake.next();
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || cut(&mut cutter, &raw_sender));
@@ -239,11 +242,7 @@ fn apply(
         idle: cut.idle.clone(),
         seal: cut.sealed,
     };
-    let opened = in_two(&cut.records, |record| {
-        decode::open(record, &settings.decode)
-    });
-    let decoded: Vec<DecodedRecord<'_>> = in_two(&opened, decode::Opened::decode);
-    let evidence = engine.apply(&decoded, &context);
+    let evidence = overlap::apply(settings, engine, &cut.records, &context);
     let inputs = inputs(&cut, &evidence);
     Applied {
         evidence,
@@ -252,25 +251,6 @@ fn apply(
         state: engine.state(snapshot),
         snapshot,
     }
-}
-
-/// Does `work` on every item, half of them in another thread. The results keep the order of the items.
-fn in_two<'a, T: Sync, R: Send>(items: &'a [T], work: impl Fn(&'a T) -> R + Sync) -> Vec<R> {
-    /// Fewer items than this are done sooner than a thread is started.
-    const WORTH_A_THREAD: usize = 4;
-    if items.len() < WORTH_A_THREAD {
-        return items.iter().map(work).collect();
-    }
-    let (first, second) = items.split_at(items.len() / 2);
-    std::thread::scope(|scope| {
-        let other = scope.spawn(|| second.iter().map(&work).collect::<Vec<R>>());
-        let mut results: Vec<R> = first.iter().map(&work).collect();
-        match other.join() {
-            Ok(rest) => results.extend(rest),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-        results
-    })
 }
 
 /// The ranges of the epoch with what their elements came to.

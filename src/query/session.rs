@@ -24,8 +24,13 @@ use crate::lake::TABLES_DIR;
 const MEMORY_MAX: usize = 4 << 30;
 
 /// The views, in the order in which they build on each other.
-const VIEWS: [(&str, &str); 5] = [
+const VIEWS: [(&str, &str); 7] = [
     ("events", include_str!("../../queries/views/events.sql")),
+    (
+        "blast_radius",
+        include_str!("../../queries/views/blast_radius.sql"),
+    ),
+    ("lineage", include_str!("../../queries/views/lineage.sql")),
     ("identity", include_str!("../../queries/views/identity.sql")),
     (
         "credential",
@@ -88,6 +93,19 @@ impl Session {
     /// The epoch as of which this session reads.
     pub const fn epoch(&self) -> i64 {
         self.epoch
+    }
+
+    /// Makes `batches` a table of this session alone, in place of one of that name.
+    pub fn register_rows(
+        &self,
+        name: &str,
+        schema: SchemaRef,
+        batches: Vec<RecordBatch>,
+    ) -> Result<(), QueryError> {
+        self.context.deregister_table(name)?;
+        let table = MemTable::try_new(schema, vec![batches])?;
+        self.context.register_table(name, Arc::new(table))?;
+        Ok(())
     }
 
     async fn register(

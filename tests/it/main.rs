@@ -6,6 +6,7 @@
 mod estate;
 
 mod cli;
+mod investigate;
 mod kafka;
 mod lake;
 mod schemas;

@@ -65,3 +65,24 @@ fn controls_are_those_that_detectors_name() {
         assert_eq!(named, own, "{}", detector.name());
     }
 }
+
+#[test]
+fn controls_are_those_that_changes_name() {
+    let text = fs::read_to_string("schemas/controls.toml").unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    let listed = table["lifecycle"].as_table().unwrap();
+    assert_eq!(listed.len(), keytrail::model::Action::ALL.len());
+    for action in keytrail::model::Action::ALL {
+        let mut named: Vec<&str> = listed[action.name()]
+            .as_table()
+            .unwrap()
+            .values()
+            .flat_map(|list| list.as_array().unwrap())
+            .map(|id| id.as_str().unwrap())
+            .collect();
+        let mut own = action.controls().to_vec();
+        named.sort_unstable();
+        own.sort_unstable();
+        assert_eq!(named, own, "{}", action.name());
+    }
+}

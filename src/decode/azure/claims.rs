@@ -108,8 +108,10 @@ pub(crate) fn decide<'a>(
     let agent_itself = subject_is("11") || subject_is("13");
     let agent_for_user = !agent_itself && (actor_is("11") || actor_is("13"));
     let related = |relation: &str| holds(claims.relations.as_deref(), relation);
-    let (subject, inferred) = if agent_itself || agent_for_user {
-        (AzureSubject::ServicePrincipal, false)
+    let (subject, inferred) = if subject_is("13") {
+        (AzureSubject::AgentUser, false)
+    } else if agent_itself || agent_for_user {
+        (AzureSubject::Agent, false)
     } else if claims.identity_resource.is_some() || related("33") {
         (AzureSubject::ManagedIdentity, false)
     } else if claims.typed("app") || related("7") {
@@ -252,7 +254,7 @@ mod tests {
         );
         let claims = Claims::read(&Members::parse(&text).unwrap());
         let principal = decide(claims, None, &Members::default());
-        assert_eq!(principal.subject, AzureSubject::ServicePrincipal);
+        assert_eq!(principal.subject, AzureSubject::Agent);
         assert_eq!(principal.object_id, None);
         assert_eq!(principal.app_id.as_deref(), Some(APP));
         assert_eq!(principal.on_behalf_of.as_deref(), Some(OBJECT));
@@ -263,7 +265,7 @@ mod tests {
         check(
             r#"{"oid":"OBJECT","azp":"APP","idtyp":"user","xms_act_fct":"3 9 11","xms_sub_fct":"9 3 13"}"#,
             "",
-            AzureSubject::ServicePrincipal,
+            AzureSubject::AgentUser,
             false,
         );
     }

@@ -1,0 +1,42 @@
+-- question: How did this identity and its credentials come, change and go, and who saw to it?
+-- param identity: identity_uid as the tables spell it
+-- param rows = 1000: at most this many rows, earliest first
+-- controls: NHI1:2025, CC6.2, A.5.16, 10.2.1.5, PR.AA-01
+-- caveat: only changes that the logs tell of; what happened before the first log, or in another account's log, is missing
+WITH owned AS (
+  SELECT DISTINCT credential_uid
+  FROM credentials
+  WHERE identity_uid = CAST(:identity AS VARCHAR)
+),
+told AS (
+  SELECT 'target' AS relation, l.*
+  FROM lifecycle l
+  WHERE l.target_identity_uid = CAST(:identity AS VARCHAR)
+    OR (
+      l.target_identity_uid IS NULL
+      AND l.target_credential_uid IN (SELECT credential_uid FROM owned)
+    )
+  UNION ALL
+  SELECT 'actor' AS relation, l.*
+  FROM lifecycle l
+  WHERE l.actor_identity_uid = CAST(:identity AS VARCHAR)
+)
+SELECT
+  t.event_time,
+  t.relation,
+  t.action,
+  t.target_identity_uid,
+  t.target_credential_uid,
+  c.kind AS credential_kind,
+  c.status AS credential_status,
+  t.actor_identity_uid,
+  a.display_name AS actor_name,
+  t.detail_json,
+  t.approval_ref,
+  array_to_string(t.controls, ', ') AS controls,
+  t.event_uid
+FROM told t
+LEFT JOIN identity a ON a.identity_uid = t.actor_identity_uid
+LEFT JOIN credential c ON c.credential_uid = t.target_credential_uid
+ORDER BY t.event_time, t.relation DESC, t.action, t.target_credential_uid, t.event_uid
+LIMIT :rows

@@ -1,0 +1,73 @@
+-- What every identity reached with success: a row for each tenant, service, resource, secret and further identity.
+--
+-- An identity reached what was done by anybody behind it in a chain, for without it that would not have been done. An
+-- `identity` row names who stands further down the chain. A `secret` row is a resource, or where the log names none the
+-- tenant, whose content was read; an SSM parameter counts whether it holds a secret or not. What could be reached is
+-- not shown.
+--
+-- A filter on `identity_uid` is applied as soon as the chain is taken apart. The counts are over all days of the lake;
+-- the question blast-radius looks at some of them.
+WITH done AS (
+  SELECT
+    unnest(array_distinct(chain)) AS identity_uid,
+    chain,
+    event_time,
+    tenant_uid,
+    service,
+    resource_uids,
+    (
+      (service = 'secretsmanager.amazonaws.com' AND operation IN ('GetSecretValue', 'BatchGetSecretValue'))
+      OR (
+        service = 'ssm.amazonaws.com'
+        AND operation IN ('GetParameter', 'GetParameters', 'GetParametersByPath', 'GetParameterHistory')
+      )
+      OR (
+        log_source = 'key_vault'
+        AND lower(operation) IN ('secretget', 'secretbackup', 'keybackup', 'certificatebackup')
+      )
+      OR lower(operation) IN (
+        'microsoft.storage/storageaccounts/listkeys/action',
+        'microsoft.documentdb/databaseaccounts/listkeys/action'
+      )
+    ) AS reads_secret
+  FROM events
+  WHERE outcome <> 'failure'
+),
+reached AS (
+  SELECT
+    d.identity_uid,
+    k.kind,
+    CASE k.kind WHEN 'tenant' THEN d.tenant_uid ELSE d.service END AS value,
+    d.event_time
+  FROM done d
+  CROSS JOIN (SELECT 'tenant' AS kind UNION ALL SELECT 'service' AS kind) k
+  UNION ALL
+  SELECT identity_uid, 'resource' AS kind, unnest(resource_uids) AS value, event_time
+  FROM done
+  UNION ALL
+  SELECT
+    identity_uid,
+    'secret' AS kind,
+    unnest(CASE WHEN cardinality(resource_uids) > 0 THEN resource_uids ELSE make_array(tenant_uid) END) AS value,
+    event_time
+  FROM done
+  WHERE reads_secret
+  UNION ALL
+  SELECT
+    identity_uid,
+    'identity' AS kind,
+    unnest(array_slice(chain, CAST(array_position(chain, identity_uid) AS BIGINT) + 1, 64)) AS value,
+    event_time
+  FROM done
+)
+SELECT
+  identity_uid,
+  kind,
+  value,
+  count(*) AS events,
+  min(event_time) AS first_time,
+  max(event_time) AS last_time
+FROM reached
+WHERE value IS NOT NULL
+  AND NOT (kind = 'identity' AND value = identity_uid)
+GROUP BY identity_uid, kind, value

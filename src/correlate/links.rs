@@ -1,0 +1,234 @@
+//! Ties between identities and systems, from facts of federation and creation (attribution C.2). An address ties nobody.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::Sighting;
+use crate::model::{Action, Changes, Confidence, Kept, Micros, Target, Uid, hex, sha256};
+
+/// How many ties are remembered. Beyond it, those of new pairs are told anew each time they are seen, and counted.
+const LINKS_MAX: usize = 1_000_000;
+
+/// How many identities of each cloud one outside subject is tied to: more share the subject and are no twins.
+const TWINS_MAX: usize = 16;
+
+/// One tie as of its last row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    pub link_uid: Uid,
+    pub from_uid: Uid,
+    pub to_uid: Uid,
+    pub kind: LinkKind,
+    /// The rule by which the two are tied.
+    pub rule: Uid,
+    /// The value that is equal on both sides, or the one that names the other.
+    pub evidence: Uid,
+    pub strength: Confidence,
+    pub first_event_uid: Uid,
+    pub first_seen_at: Micros,
+    pub last_seen_at: Micros,
+    pub events: i64,
+}
+
+/// What ties two identities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum LinkKind {
+    /// One made the other.
+    Created,
+    /// Whoever is the one obtains sessions of the other.
+    FederatesTo,
+    /// One workload in two clouds.
+    SameWorkload,
+}
+
+impl LinkKind {
+    /// The name as rows spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::FederatesTo => "federates_to",
+            Self::SameWorkload => "same_workload",
+        }
+    }
+}
+
+/// What a subject outside leads to in each cloud.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Twins {
+    aws: BTreeSet<Uid>,
+    entra: BTreeSet<Uid>,
+}
+
+/// Every tie.
+#[derive(Debug, Default)]
+pub struct Links {
+    known: Kept<Uid, Link>,
+    twins: Kept<Uid, Twins>,
+    pub evicted: u64,
+}
+
+/// What must survive a restart.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct WrittenLinks {
+    known: Changes<Uid, Link>,
+    twins: Changes<Uid, Twins>,
+    evicted: u64,
+}
+
+/// A tie that one event shows.
+struct Shown {
+    from: Uid,
+    to: Uid,
+    kind: LinkKind,
+    rule: &'static str,
+    evidence: Uid,
+    strength: Confidence,
+}
+
+impl Links {
+    /// The ties that `sighting` shows and that are to be told: for the first time, or because the count of their events
+    /// has doubled.
+    pub fn add(&mut self, sighting: &Sighting) -> Vec<Link> {
+        let mut shown = Vec::new();
+        for pair in sighting.by.chain.windows(2) {
+            if let Some(rule) = federation(&pair[0], &pair[1]) {
+                shown.push(Shown {
+                    from: pair[0].clone(),
+                    to: pair[1].clone(),
+                    kind: LinkKind::FederatesTo,
+                    rule,
+                    evidence: pair[0].clone(),
+                    strength: sighting.by.confidence,
+                });
+                self.twins(&pair[0], &pair[1], &mut shown);
+            }
+        }
+        for change in &sighting.changes {
+            if let (Action::Create, Some(Target::Uid(made)), None) =
+                (change.action, &change.target, &change.credential)
+            {
+                shown.push(Shown {
+                    from: sighting.by.identity_uid.clone(),
+                    to: Uid::from(made.as_str()),
+                    kind: LinkKind::Created,
+                    rule: "A.7",
+                    evidence: sighting.operation.clone(),
+                    strength: sighting.by.confidence,
+                });
+            }
+        }
+        let told = shown.into_iter().map(|shown| self.count(shown, sighting));
+        told.collect::<Vec<_>>().into_iter().flatten().collect()
+    }
+
+    /// one subject outside that leads into both clouds makes the two identities one workload's.
+    fn twins(&mut self, outside: &Uid, inside: &Uid, shown: &mut Vec<Shown>) {
+        if !outside.starts_with("oidc:") {
+            return;
+        }
+        let in_aws = inside.starts_with("aws:");
+        let twins = self.twins.entry(outside, Twins::default);
+        let (own, others) = if in_aws {
+            (&mut twins.aws, &twins.entra)
+        } else {
+            (&mut twins.entra, &twins.aws)
+        };
+        if own.len() < TWINS_MAX {
+            own.insert(inside.clone());
+        }
+        // Names of repositories can be given to others, numbers cannot.
+        let strength = if outside.contains("|repo-id:") {
+            Confidence::Strong
+        } else {
+            Confidence::Probable
+        };
+        for other in others {
+            let (aws, entra) = if in_aws {
+                (inside, other)
+            } else {
+                (other, inside)
+            };
+            shown.push(Shown {
+                from: aws.clone(),
+                to: entra.clone(),
+                kind: LinkKind::SameWorkload,
+                rule: "X-4",
+                evidence: outside.clone(),
+                strength,
+            });
+        }
+    }
+
+    fn count(&mut self, shown: Shown, sighting: &Sighting) -> Option<Link> {
+        let text = format!("{}\n{}\n{}", shown.kind.name(), shown.from, shown.to);
+        let link_uid = Uid::from(format!("kl-{}", hex(&sha256(text.as_bytes())[..10])));
+        let at = sighting.event_time;
+        if let Some(link) = self.known.get_mut(&link_uid) {
+            link.events += 1;
+            link.last_seen_at = link.last_seen_at.max(at);
+            let stronger = shown.strength > link.strength;
+            link.strength = link.strength.max(shown.strength);
+            let doubled = link.events.count_ones() == 1;
+            return (doubled || stronger).then(|| link.clone());
+        }
+        let link = Link {
+            link_uid: link_uid.clone(),
+            from_uid: shown.from,
+            to_uid: shown.to,
+            kind: shown.kind,
+            rule: Uid::from(shown.rule),
+            evidence: shown.evidence,
+            strength: shown.strength,
+            first_event_uid: sighting.event_uid.clone(),
+            first_seen_at: at,
+            last_seen_at: at,
+            events: 1,
+        };
+        if self.known.len() < LINKS_MAX {
+            self.known.insert(link_uid, link.clone());
+        } else {
+            self.evicted += 1;
+        }
+        Some(link)
+    }
+
+    /// What changed since the last call, or everything if `all`.
+    pub fn written(&mut self, all: bool) -> WrittenLinks {
+        let (known, twins) = if all {
+            (self.known.take_all(), self.twins.take_all())
+        } else {
+            (self.known.take_changes(), self.twins.take_changes())
+        };
+        WrittenLinks {
+            known,
+            twins,
+            evicted: self.evicted,
+        }
+    }
+
+    /// Continues from what [`Links::written`] gave.
+    pub fn restore(&mut self, written: WrittenLinks) {
+        self.known.apply(written.known);
+        self.twins.apply(written.twins);
+        self.evicted = written.evicted;
+    }
+}
+
+/// The rule by which `outside` obtained sessions of `inside`, if that crosses from one system into another.
+fn federation(outside: &str, inside: &str) -> Option<&'static str> {
+    let in_aws = inside.starts_with("aws:role");
+    if outside.starts_with("entra:") && in_aws {
+        Some("X-2")
+    } else if outside.starts_with("oidc:") && in_aws {
+        Some("X-1")
+    } else if outside.starts_with("oidc:") && inside.starts_with("entra:") {
+        Some("X-3")
+    } else if outside.starts_with("x509:") {
+        Some("X-7")
+    } else if outside.starts_with("saml:") {
+        Some("X-9")
+    } else {
+        None
+    }
+}

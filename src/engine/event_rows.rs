@@ -1,0 +1,172 @@
+//! Rows of `activity` and `raw_events`: the two tables with a row for every event.
+//!
+//! They are most of what is written, and once the engine has decided they depend on nothing that it remembers. So they
+//! are built from the records and the decisions alone, by whoever has time, while the engine goes on.
+
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+
+use super::EvidenceEpoch;
+use crate::correlate::Source;
+use crate::evidence::{
+    Activity, ActivityRow, Ledger, RawEvents, RawEventsRow, Rows, Table, uid_texts,
+};
+use crate::model::{Attribution, AuditEvent, Decoded, DecodedRecord, Flags, Piece, Uid};
+
+/// What the engine decided about one accepted event: with its record, all that its rows say.
+#[derive(Debug)]
+pub struct Decided {
+    /// Which of the folded records, and which element of it.
+    pub(super) record: usize,
+    pub(super) piece: usize,
+    /// The event's own id, where another record has the one it came with.
+    pub(super) renamed: Option<String>,
+    pub(super) attribution: Arc<Attribution>,
+    pub(super) source: Source,
+    /// The network that stands in the profile; none where the source says nothing about the caller.
+    pub(super) network: Option<Uid>,
+    pub(super) flags: Flags,
+}
+
+/// The rows of one epoch in the making.
+#[derive(Debug, Default)]
+pub struct EventRows {
+    activity: Activity,
+    raw_events: RawEvents,
+}
+
+impl EventRows {
+    /// Adds the rows of what [`Engine::fold`](super::Engine::fold) decided about `records`.
+    pub fn add(&mut self, records: &[DecodedRecord<'_>], decided: &[Decided]) {
+        for decision in decided {
+            let record = &records[decision.record];
+            let piece = &record.pieces[decision.piece];
+            if let Decoded::Event(event) = &piece.decoded {
+                self.event(record, piece, event, decision);
+            }
+        }
+    }
+
+    /// Completes `evidence` with these rows.
+    ///
+    /// # Panics
+    ///
+    /// When they are not as many as the engine accepted: no row of such an epoch may be committed.
+    pub fn complete(mut self, evidence: &mut EvidenceEpoch) {
+        let Ledger { epoch, first_leaf } = evidence.event_leaves;
+        let mut batches: Vec<(&'static Table, RecordBatch)> = Vec::new();
+        let mut leaf = first_leaf;
+        for rows in [
+            &mut self.activity as &mut dyn Rows,
+            &mut self.raw_events as &mut dyn Rows,
+        ] {
+            let count = rows.len() as i64;
+            assert_eq!(
+                count,
+                evidence.counts.total().accepted as i64,
+                "every accepted event has one row in {}",
+                rows.table().name
+            );
+            let ledger = Ledger {
+                epoch,
+                first_leaf: leaf,
+            };
+            if count > 0 {
+                batches.push((rows.table(), rows.finish(ledger)));
+            }
+            leaf += count;
+        }
+        evidence.batches.splice(0..0, batches);
+    }
+
+    fn event(
+        &mut self,
+        record: &DecodedRecord<'_>,
+        piece: &Piece<'_>,
+        event: &AuditEvent<'_>,
+        decided: &Decided,
+    ) {
+        let by = &decided.attribution;
+        let source = &decided.source;
+        let position = &record.record.position;
+        let index = i32::try_from(decided.piece).unwrap_or(i32::MAX);
+        let event_uid = decided.renamed.as_deref().unwrap_or(&event.event_uid);
+        let ip = source.ip.map(|ip| ip.to_string());
+        let decoder = match piece.layers {
+            "" => event.source.name().to_owned(),
+            layers => format!("{layers}>{}", event.source.name()),
+        };
+        let network = &event.network;
+        let user_agent = network.user_agent.as_deref();
+        self.activity.push(&ActivityRow {
+            event_time: event.event_time,
+            event_uid,
+            event_date: event.event_time.day(),
+            provider: event.source.provider().name(),
+            log_source: event.source.name(),
+            tenant_uid: event.tenant_uid.as_deref(),
+            region: event.region.as_deref(),
+            service: &event.service,
+            operation: &event.operation,
+            read_only: event.read_only,
+            outcome: event.outcome.name(),
+            error_code: event.error_code.as_deref(),
+            error_message: event.error_message.as_deref(),
+            action_uid: &event.action_uid,
+            identity_uid: &by.identity_uid,
+            nhi_uid: by.nhi_uid.as_deref(),
+            identity_kind: by.identity_kind.name(),
+            actor_type: by.actor_type.name(),
+            acting_uid: &by.acting_uid,
+            credential_uid: by.credential_uid.as_deref(),
+            credential_kind: by.credential_kind.map(|kind| kind.name()),
+            session_uid: by.session_uid.as_deref(),
+            workload_uid: by.workload_uid.as_deref(),
+            origin_uid: &by.origin_uid,
+            chain_depth: by.chain_depth(),
+            chain: uid_texts(&by.chain),
+            via: uid_texts(&by.via),
+            attribution_method: by.method.name(),
+            attribution_confidence: by.confidence.name(),
+            attribution_status: by.status.name(),
+            attribution_reasons: by.reasons.iter().map(AsRef::as_ref).collect(),
+            claimed_origin: by.claimed_origin.as_deref(),
+            on_behalf_of: by.on_behalf_of.as_deref(),
+            invoked_by: by.invoked_by.as_deref(),
+            source_ip: ip.as_deref(),
+            source_raw: network.source_raw.as_deref(),
+            source_kind: network.source_raw.as_ref().map(|_| source.kind.name()),
+            source_network: decided.network.as_deref(),
+            source_asn: None,
+            source_country: None,
+            user_agent,
+            user_agent_family: user_agent.and_then(super::observe::user_agent_family),
+            tls_version: network.tls_version.as_deref(),
+            vpc_endpoint: network.vpc_endpoint.as_deref(),
+            resource_uids: event.resources.iter().map(AsRef::as_ref).collect(),
+            params_json: event.params_json,
+            request_uid: event.request_uid.as_deref(),
+            shared_event_uid: event.shared_event_uid.as_deref(),
+            flags: decided.flags.names().collect(),
+            class_uid: event.class_uid(),
+            activity_id: event.activity_id(),
+            src_topic: &position.topic,
+            src_partition: position.partition,
+            src_offset: position.offset,
+            src_index: index,
+            decoder: &decoder,
+            raw_sha256: piece.raw_sha256,
+        });
+        self.raw_events.push(&RawEventsRow {
+            event_uid,
+            event_date: event.event_time.day(),
+            src_topic: &position.topic,
+            src_partition: position.partition,
+            src_offset: position.offset,
+            src_index: index,
+            raw_sha256: piece.raw_sha256,
+            raw_json: piece.text,
+        });
+    }
+}

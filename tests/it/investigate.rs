@@ -1,0 +1,294 @@
+//! `keytrail investigate` and `keytrail evaluate` over a small estate whose truth is known.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+fn keytrail(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_keytrail"))
+        .args(arguments)
+        .env_remove("KEYTRAIL_DATA")
+        .env_remove("KEYTRAIL_CONFIG")
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The folder with `lake` and `labels.ndjson`: twelve identities over twenty days, and three stories.
+fn estate() -> &'static Path {
+    static ESTATE: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let dir = ESTATE.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        let (logs, labels, lake) = (path("logs"), path("labels.ndjson"), path("lake"));
+        for arguments in [
+            [
+                "simulate",
+                "--identities",
+                "12",
+                "--days",
+                "20",
+                "--events",
+                "600",
+                "--out",
+                &logs,
+                "--labels",
+                &labels,
+            ]
+            .as_slice(),
+            &["replay", "--from", &logs, "--data", &lake],
+        ] {
+            let output = keytrail(arguments);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+        }
+        dir
+    });
+    dir.path()
+}
+
+fn lake() -> String {
+    estate().join("lake").display().to_string()
+}
+
+fn labels() -> PathBuf {
+    estate().join("labels.ndjson")
+}
+
+/// The lines of NDJSON that a command prints when it is piped, and its exit code.
+fn lines(arguments: &[&str]) -> (Vec<Value>, Option<i32>) {
+    let output = keytrail(arguments);
+    let lines = text(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    (lines, output.status.code())
+}
+
+fn one(sql: &str) -> Value {
+    let (lines, code) = lines(&["sql", "--data", &lake(), sql]);
+    assert_eq!(code, Some(0), "{sql}");
+    lines.first().cloned().unwrap_or_else(|| panic!("{sql}"))
+}
+
+fn word<'a>(line: &'a Value, name: &str) -> &'a str {
+    line[name].as_str().unwrap_or_default()
+}
+
+/// What `investigate` says in `field` of the first row of `section` that has it; row 0 holds only the total.
+fn told<'a>(lines: &'a [Value], section: &str, field: &str) -> Option<&'a str> {
+    lines
+        .iter()
+        .find(|line| word(line, "section") == section && word(line, "field") == field)
+        .map(|line| word(line, "value"))
+}
+
+fn investigated(id: &str) -> Vec<Value> {
+    let (lines, code) = lines(&["investigate", id, "--data", &lake()]);
+    assert_eq!(code, Some(0), "{id}");
+    lines
+}
+
+#[test]
+fn every_kind_of_id_is_investigated() {
+    let session = one(
+        "SELECT s.session_uid, s.issued_by_uid, s.issue_event_uid, e.event_uid FROM sessions s \
+         JOIN events e ON e.session_uid = s.session_uid WHERE s.method = 'assume_role' \
+         AND s.issued_by_session_uid IS NULL ORDER BY 1, 4 LIMIT 1",
+    );
+    let key = one(
+        "SELECT credential_uid, identity_uid FROM credential WHERE kind = 'access_key' ORDER BY 1 LIMIT 1",
+    );
+    let finding = one("SELECT finding_uid, identity_uid FROM finding ORDER BY 1 LIMIT 1");
+
+    let event = investigated(word(&session, "event_uid"));
+    assert_eq!(
+        told(&event, "what", "uid"),
+        Some(word(&session, "event_uid"))
+    );
+    assert_eq!(told(&event, "how_known", "total"), Some("1"));
+    assert!(told(&event, "how_known", "reasons").is_some());
+    assert_eq!(
+        told(&event, "hops", "issue_event_uid"),
+        Some(word(&session, "issue_event_uid"))
+    );
+    assert!(told(&event, "hops", "with_credential").is_some());
+
+    for id in [
+        word(&session, "session_uid").to_owned(),
+        format!(
+            "aws:tkey:{}@2026-08-01T00:00:00Z",
+            word(&session, "session_uid")
+        ),
+    ] {
+        let lines = investigated(&id);
+        assert_eq!(
+            told(&lines, "what", "uid"),
+            Some(word(&session, "session_uid"))
+        );
+        assert_eq!(
+            told(&lines, "hops", "from_uid"),
+            Some(word(&session, "issued_by_uid"))
+        );
+        assert_ne!(told(&lines, "events", "total"), Some("0"));
+    }
+
+    let uid = word(&key, "credential_uid");
+    let lines = investigated(uid.rsplit(':').next().unwrap());
+    assert_eq!(told(&lines, "what", "uid"), Some(uid));
+    assert_eq!(
+        told(&lines, "who", "identity_uid"),
+        Some(word(&key, "identity_uid"))
+    );
+    assert_ne!(told(&lines, "credentials", "total"), Some("0"));
+
+    let lines = investigated(&word(&finding, "finding_uid")[..12]);
+    assert_eq!(
+        told(&lines, "what", "uid"),
+        Some(word(&finding, "finding_uid"))
+    );
+    assert_ne!(told(&lines, "events", "total"), Some("0"));
+}
+
+#[test]
+fn an_identity_with_many_sessions_shows_some_and_counts_all() {
+    let busy = one(
+        "SELECT issued_by_uid, count(DISTINCT session_uid) AS n FROM sessions WHERE method = 'assume_role' \
+         GROUP BY 1 ORDER BY n DESC, 1 LIMIT 1",
+    );
+    let uid = word(&busy, "issued_by_uid");
+    let lines = investigated(uid.rsplit(':').next().unwrap());
+    assert_eq!(told(&lines, "what", "uid"), Some(uid));
+    let total: i64 = told(&lines, "sessions", "total").unwrap().parse().unwrap();
+    let shown = lines
+        .iter()
+        .filter(|line| word(line, "section") == "sessions" && word(line, "field") == "session_uid")
+        .count() as i64;
+    assert!(total >= busy["n"].as_i64().unwrap(), "{total}");
+    assert_eq!(shown, total.min(50));
+    assert_ne!(told(&lines, "identities", "total"), Some("0"));
+    assert_ne!(told(&lines, "reach", "total"), Some("0"));
+
+    let output = keytrail(&["investigate", uid, "--data", &lake(), "-o", "table"]);
+    let table = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for title in [
+        "The identity",
+        "Who it is",
+        "How that is known",
+        "Sessions that grew out of it",
+    ] {
+        assert!(table.contains(title), "{title}: {table}");
+    }
+    if total > 50 {
+        assert!(table.contains(&format!(": 50 of {total}")), "{table}");
+    }
+}
+
+#[test]
+fn what_is_not_there_or_not_clear_is_said() {
+    let check = |id: &str, says: &str| {
+        let output = keytrail(&["investigate", id, "--data", &lake()]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{id}: {error}");
+        assert!(error.contains(says), "{id}: {error}");
+    };
+    check("kf-none", "nothing in this lake is called");
+    check("", "nothing in this lake is called");
+    check("x' OR '1'='1", "nothing in this lake is called");
+    check("aws:user:", "give one of them: \"aws:user:AIDA");
+    let output = keytrail(&["investigate", "--help"]);
+    assert!(text(&output.stdout).starts_with("Examples:"));
+}
+
+#[test]
+fn views_follow_sessions_and_chains() {
+    let above = one(
+        "SELECT count(*) AS n FROM sessions s LEFT JOIN lineage l ON l.root_uid = s.session_uid \
+         AND l.direction = 'ancestor' AND l.depth = 1 AND l.node_uid = s.issued_by_uid \
+         WHERE s.issued_by_uid IS NOT NULL AND l.root_uid IS NULL",
+    );
+    assert_eq!(above["n"], 0, "whoever obtained a session stands above it");
+    let below = one(
+        "SELECT count(*) AS n FROM sessions s LEFT JOIN lineage l ON l.root_uid = s.issued_by_uid \
+         AND l.direction = 'descendant' AND l.via_session_uid = s.session_uid AND l.node_uid = s.identity_uid \
+         WHERE s.issued_by_uid IS NOT NULL AND l.root_uid IS NULL",
+    );
+    assert_eq!(below["n"], 0, "and the session's identity below them");
+    let reach = one(
+        "WITH told AS (SELECT identity_uid, sum(events) AS n FROM blast_radius WHERE kind = 'service' GROUP BY 1), \
+         used AS (SELECT identity_uid, count(*) AS n FROM ( \
+           SELECT unnest(array_distinct(chain)) AS identity_uid FROM events WHERE outcome <> 'failure' \
+         ) GROUP BY 1) \
+         SELECT count(*) AS wrong FROM told t FULL JOIN used u ON u.identity_uid = t.identity_uid \
+         WHERE t.n IS DISTINCT FROM u.n",
+    );
+    assert_eq!(reach["wrong"], 0, "every event of a chain has one service");
+}
+
+#[test]
+fn evidence_is_compared_with_the_truth() {
+    let labels = labels();
+    let evaluate = |labels: &Path| {
+        lines(&[
+            "evaluate",
+            "--data",
+            &lake(),
+            "--labels",
+            &labels.display().to_string(),
+        ])
+    };
+    let events = |lines: &[Value], part: &str, name: &str, verdict: &str| -> i64 {
+        lines
+            .iter()
+            .filter(|line| word(line, "part") == part && word(line, "name").starts_with(name))
+            .filter(|line| word(line, "verdict").starts_with(verdict))
+            .map(|line| line["events"].as_i64().unwrap())
+            .sum()
+    };
+    let all: Vec<Value> = fs::read_to_string(&labels)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let stories = all
+        .iter()
+        .filter(|label| label["detector"].is_string())
+        .count();
+    let labelled = (all.len() - stories) as i64;
+
+    let (told, code) = evaluate(&labels);
+    for name in ["identity_uid", "nhi_uid", "acting_uid"] {
+        for part in ["total", "provider", "reason"] {
+            assert_eq!(events(&told, part, name, ""), labelled, "{part} {name}");
+        }
+        assert_eq!(events(&told, "total", name, "missing"), 0, "{name}");
+        assert_eq!(events(&told, "total", name, "pending"), 0, "{name}");
+    }
+    let wrong = events(&told, "total", "identity_uid", "wrong");
+    assert!(wrong * 100 <= labelled, "{wrong} of {labelled}");
+    assert_eq!(code, Some(i32::from(wrong > 0)));
+    let found: Vec<&Value> = told
+        .iter()
+        .filter(|line| word(line, "part") == "story")
+        .collect();
+    assert_eq!(found.len(), stories);
+    assert!(found.iter().all(|line| word(line, "verdict") == "found"));
+
+    let mut lie = all[1].clone();
+    lie["identity_uid"] = Value::from("aws:user:AIDANOBODY");
+    let file = estate().join("lie.ndjson");
+    fs::write(&file, format!("{lie}\n")).unwrap();
+    let (told, code) = evaluate(&file);
+    assert_eq!(events(&told, "total", "identity_uid", "wrong"), 1);
+    assert_eq!(code, Some(1));
+
+    fs::write(&file, "no labels\n").unwrap();
+    assert_eq!(evaluate(&file).1, Some(2));
+    assert_eq!(evaluate(&estate().join("none.ndjson")).1, Some(2));
+}
