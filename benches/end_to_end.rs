@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use arrow::array::{ArrayRef, StringBuilder};
 use arrow::record_batch::RecordBatch;
 use keytrail::config::Config;
-use keytrail::ingest::{Files, RecordSource, Stop};
+use keytrail::ingest::{Files, Listing, RecordSource, Stop};
 use keytrail::live::View;
 use keytrail::model::Micros;
 use keytrail::pipeline::{self, Settings};
@@ -87,9 +87,15 @@ fn write_logs(events: u64, folder: &Path) -> (u64, u64) {
         }
         bytes += lines.len() as u64;
         fs::create_dir_all(folder).expect("the folder can be created");
-        fs::write(folder.join(format!("{hour:06}.ndjson")), lines).expect("the disk has room");
+        fs::write(folder.join(name(hour)), lines).expect("the disk has room");
     }
     (simulation.totals().elements, bytes)
+}
+
+/// The path tells the hour, as those of trails do.
+fn name(hour: usize) -> String {
+    let at = workload(0).start.plus(hour as i64 * Micros::HOUR);
+    format!("{}T{:02}Z.ndjson", at.day(), at.hour().rem_euclid(24))
 }
 
 fn replay(logs: &Path, lake: &Path) {
@@ -101,14 +107,14 @@ fn replay(logs: &Path, lake: &Path) {
         epoch_bytes: 96 << 20,
         snapshot_epochs: 32,
         decode: config.decoding().expect("the defaults are valid"),
-        engine: config.engine(true),
+        engine: config.engine(config.identity.lateness_of_files(true)),
         finite: true,
     };
     let from = [logs.to_owned()];
     pipeline::run(
         &settings,
         |positions| {
-            let files = Files::new(&from, positions.clone(), 16 << 20)?;
+            let files = Files::new(Listing::of(&from)?, positions.clone(), 16 << 20);
             Ok(Box::new(files) as Box<dyn RecordSource>)
         },
         &Arc::new(View::default()),

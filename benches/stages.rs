@@ -46,7 +46,7 @@ fn main() {
     let evidence = engine.apply(&decoded, &context);
     let apply = begun.elapsed();
     let begun = Instant::now();
-    let state = engine.state(true).len();
+    let state = engine.state(true).to_bytes().len();
     let write = begun.elapsed();
 
     println!("{elements} records, {:.0} MB", bytes as f64 / 1e6);

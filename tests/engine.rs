@@ -36,7 +36,7 @@ fn run(records: &[RawRecord], sizes: &[usize], restart_every: Option<i64>) -> Ro
         if snapshot {
             written.0.clear();
         }
-        written.0.push(engine.state(snapshot));
+        written.0.push(engine.state(snapshot).to_bytes());
         if restart_every.is_some_and(|every| epoch % every == 0) {
             engine = Engine::restore(params(), &written).unwrap();
         }
@@ -71,7 +71,7 @@ fn the_same_input_gives_the_same_bytes() {
     let state = |_: u8| {
         let mut engine = Engine::new(params());
         apply(&mut engine, &records, &context(1, &lanes(&records), true));
-        engine.state(true)
+        engine.state(true).to_bytes()
     };
     assert_eq!(state(1), state(2));
 }

@@ -48,11 +48,15 @@ impl Directory {
         let Some(key) = key_of_arn(arn, names) else {
             return false;
         };
+        let known = self.names.get(&key).map_or(&[][..], Vec::as_slice);
+        let new = known.iter().all(|bearer| bearer.uid != *uid);
+        // When it was seen says something only against others of the same name.
+        let alone = known.len() == 1 && !new;
         let bearer = self.bearer(&key, uid, hour);
         let wider = hour < bearer.first_seen_hour || hour > bearer.last_seen_hour;
         bearer.first_seen_hour = bearer.first_seen_hour.min(hour);
         bearer.last_seen_hour = bearer.last_seen_hour.max(hour);
-        wider || bearer.first_seen_hour == bearer.last_seen_hour
+        new || (wider && !alone)
     }
 
     /// Notes a creation.

@@ -3,11 +3,12 @@
 //!
 //! The facts are a set: in which order they came makes no difference to what is found under a handle.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::draft::Seek;
+use super::index::Index;
 use super::parent::Parent;
 use crate::model::{IdentityKind, Kept, Micros, SessionMethod, Tracked, Uid};
 
@@ -15,7 +16,7 @@ use crate::model::{IdentityKind, Kept, Micros, SessionMethod, Tracked, Uid};
 pub(super) const CREATION_SLACK: i64 = 1;
 
 /// A way to find a fact. Seconds are those since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Handle {
     /// A call that a service may forward.
     Call(Uid),
@@ -120,7 +121,9 @@ pub(super) struct Facts {
     /// Events that a record has added to before they came, and when they happened (DD-5).
     pub(super) additions: Tracked<Uid, Micros>,
     /// Derived.
-    by_handle: BTreeMap<Handle, BTreeSet<Uid>>,
+    by_handle: Index<Uid>,
+    /// Sign-ins of Entra applications: application, second, action.
+    sign_ins: BTreeSet<(Uid, i64, Uid)>,
     session_ends: BTreeSet<(Micros, Uid)>,
     told_ends: BTreeSet<(Micros, TellKey)>,
     pub(super) evicted: u64,
@@ -129,7 +132,7 @@ pub(super) struct Facts {
 impl Facts {
     /// The sessions under exactly `handle`, in the order of their actions.
     pub(super) fn sessions_at(&self, handle: &Handle) -> Vec<&Session> {
-        let actions = self.by_handle.get(handle).into_iter().flatten();
+        let actions = self.by_handle.at(handle);
         actions
             .filter_map(|action| self.sessions.get(action))
             .collect()
@@ -137,17 +140,11 @@ impl Facts {
 
     /// The sessions that began within a second of when the use's session did.
     pub(super) fn sessions_near(&self, seek: &Seek) -> Vec<&Session> {
-        let mut found = Vec::new();
-        for (from, to) in near(seek) {
-            for actions in self.by_handle.range(from..=to).map(|(_, actions)| actions) {
-                found.extend(
-                    actions
-                        .iter()
-                        .filter_map(|action| self.sessions.get(action)),
-                );
-            }
-        }
-        found
+        near(seek)
+            .iter()
+            .flat_map(|handle| self.by_handle.at(handle))
+            .filter_map(|action| self.sessions.get(action))
+            .collect()
     }
 
     /// The sign-ins of `application` whose tokens could still be in use at `at`.
@@ -159,11 +156,11 @@ impl Facts {
         /// Longest life of a token that was seen (B.3).
         const TOKEN_SECONDS: i64 = 86_700;
         let to = at.second() + CREATION_SLACK;
-        let from = Handle::Session(application.clone(), to - TOKEN_SECONDS);
-        self.by_handle
-            .range(from..=Handle::Session(application.clone(), to))
-            .flat_map(|(_, actions)| actions)
-            .filter_map(|action| self.sessions.get(action))
+        let nothing = Uid::from("");
+        let from = (application.clone(), to - TOKEN_SECONDS, nothing.clone());
+        self.sign_ins
+            .range(from..(application.clone(), to + 1, nothing))
+            .filter_map(|(_, _, action)| self.sessions.get(action))
     }
 
     /// What was told under a call's handle or a shared id, in the order of the events.
@@ -179,14 +176,7 @@ impl Facts {
     /// Remembers a session, in place of what another copy of its action told.
     pub(super) fn insert(&mut self, action: Uid, session: Session, memory: i64, max: usize) {
         self.remove_session(&action, memory);
-        for handle in session.handles() {
-            self.by_handle
-                .entry(handle)
-                .or_default()
-                .insert(action.clone());
-        }
-        self.session_ends
-            .insert((session.expires_at.plus(memory), action.clone()));
+        self.enter(&action, &session, memory);
         self.sessions.insert(action, session);
         while self.sessions.len() > max
             && let Some((_, oldest)) = self.session_ends.first().cloned()
@@ -236,21 +226,29 @@ impl Facts {
     pub(super) fn index(&mut self, memory: i64, told_memory: i64) {
         self.by_handle.clear();
         self.session_ends.clear();
-        for (action, session) in self.sessions.unordered() {
-            for handle in session.handles() {
-                self.by_handle
-                    .entry(handle)
-                    .or_default()
-                    .insert(action.clone());
-            }
-            self.session_ends
-                .insert((session.expires_at.plus(memory), action.clone()));
+        self.sign_ins.clear();
+        let sessions = std::mem::take(&mut self.sessions);
+        for (action, session) in sessions.unordered() {
+            self.enter(action, session, memory);
         }
+        self.sessions = sessions;
         self.told_ends = self
             .told
             .iter()
             .map(|(key, told)| (told.at.plus(told_memory), key.clone()))
             .collect();
+    }
+
+    /// Enters a session into the indices.
+    fn enter(&mut self, action: &Uid, session: &Session, memory: i64) {
+        for handle in session.handles() {
+            self.by_handle.insert(handle, action.clone());
+        }
+        if let Some(sign_in) = sign_in(action, session) {
+            self.sign_ins.insert(sign_in);
+        }
+        self.session_ends
+            .insert((session.expires_at.plus(memory), action.clone()));
     }
 
     fn remove_session(&mut self, action: &Uid, memory: i64) {
@@ -260,36 +258,41 @@ impl Facts {
         self.session_ends
             .remove(&(session.expires_at.plus(memory), action.clone()));
         for handle in session.handles() {
-            if let Some(actions) = self.by_handle.get_mut(&handle) {
-                actions.remove(action);
-                if actions.is_empty() {
-                    self.by_handle.remove(&handle);
-                }
-            }
+            self.by_handle.remove(&handle, action);
+        }
+        if let Some(sign_in) = sign_in(action, &session) {
+            self.sign_ins.remove(&sign_in);
         }
     }
 }
 
-/// The handles under which a use looks for its session's beginning: from and to, a second either way.
-pub(super) fn near(seek: &Seek) -> Vec<(Handle, Handle)> {
+/// Under which application and second a session is found, if it is a sign-in of one.
+fn sign_in(action: &Uid, session: &Session) -> Option<(Uid, i64, Uid)> {
+    let of_application = session.method == SessionMethod::EntraSignIn;
+    let application = session.principal.as_ref().filter(|_| of_application)?;
+    Some((
+        application.clone(),
+        session.issued_at.second(),
+        action.clone(),
+    ))
+}
+
+/// The handles under which a use looks for its session's beginning: a second either way.
+fn near(seek: &Seek) -> Vec<Handle> {
     let Some(second) = seek.created_at.map(Micros::second) else {
         return Vec::new();
     };
-    let (from, to) = (second - CREATION_SLACK, second + CREATION_SLACK);
-    let mut ranges = Vec::with_capacity(2);
+    let seconds = second - CREATION_SLACK..=second + CREATION_SLACK;
+    let mut handles = Vec::with_capacity(6);
     if let Some(principal) = &seek.principal {
-        ranges.push((
-            Handle::Session(principal.clone(), from),
-            Handle::Session(principal.clone(), to),
-        ));
+        let at = |second| Handle::Session(principal.clone(), second);
+        handles.extend(seconds.clone().map(at));
     }
     if let (Some(role), Some(name)) = (&seek.role_arn, &seek.session_name) {
-        ranges.push((
-            Handle::Role(role.clone(), name.clone(), from),
-            Handle::Role(role.clone(), name.clone(), to),
-        ));
+        let at = |second| Handle::Role(role.clone(), name.clone(), second);
+        handles.extend(seconds.map(at));
     }
-    ranges
+    handles
 }
 
 /// Every handle whose change can change the answer to `seek`.
@@ -305,17 +308,6 @@ pub(super) fn watched(seek: &Seek) -> Vec<Handle> {
     for call in &seek.calls {
         add(Some(Handle::Call(call.handle.clone())));
     }
-    for (from, to) in near(seek) {
-        match (from, to) {
-            (Handle::Session(principal, from), Handle::Session(_, to)) => {
-                handles.extend((from..=to).map(|at| Handle::Session(principal.clone(), at)));
-            }
-            (Handle::Role(role, name, from), Handle::Role(_, _, to)) => {
-                let at = |second| Handle::Role(role.clone(), name.clone(), second);
-                handles.extend((from..=to).map(at));
-            }
-            _ => (),
-        }
-    }
+    handles.extend(near(seek));
     handles
 }

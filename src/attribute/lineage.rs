@@ -6,13 +6,14 @@
 //! has passed an event it is settled; what is settled without the event behind it goes on waiting for a late one, for
 //! as long as sessions are remembered. All of it is bounded, and what a bound drops is counted and told.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use super::directory::Directory;
 use super::draft::Seek;
 use super::facts::{Facts, Handle, Session, watched};
+use super::index::Index;
 use super::names::Names;
 use super::parent::{INCOMPLETE, Parent};
 use super::resolve::{Known, Resolved};
@@ -56,7 +57,7 @@ pub(super) struct Lineage {
     pub(super) users: Users,
     pub(super) waiting: Tracked<EventKey, Waiting>,
     /// Derived: who waits under a handle.
-    watching: BTreeMap<Handle, BTreeSet<EventKey>>,
+    watching: Index<EventKey>,
     /// Derived: who is not settled.
     unsettled: BTreeSet<EventKey>,
     /// What has changed since it was last taken: amendments, and sessions to be told.
@@ -94,7 +95,7 @@ impl Lineage {
         self.unsettled.insert(event.clone());
         self.waiting.insert(event, waiting);
         while self.waiting.len() > params.pending_max
-            && let Some(first) = self.waiting.iter().next().map(|(event, _)| event.clone())
+            && let Some(first) = self.waiting.first().cloned()
         {
             self.evicted += 1;
             if let Some(waiting) = self.waiting.get_mut(&first) {
@@ -148,10 +149,8 @@ impl Lineage {
         names: &mut Names,
     ) {
         while let Some(handle) = queue.pop_front() {
-            let Some(events) = self.watching.get(&handle) else {
-                continue;
-            };
-            for event in events.clone() {
+            let events: Vec<EventKey> = self.watching.at(&handle).cloned().collect();
+            for event in events {
                 self.reconsider(&event, cause, &mut queue, names);
             }
         }
@@ -198,7 +197,7 @@ impl Lineage {
             self.settle_one(&event, 0, names);
         }
         let memory = params.session_memory;
-        while let Some(event) = self.waiting.iter().next().map(|(event, _)| event.clone())
+        while let Some(event) = self.waiting.first().cloned()
             && event.0.plus(memory) < forget_before
             && !self.unsettled.contains(&event)
         {
@@ -387,10 +386,7 @@ impl Lineage {
 
     fn watch(&mut self, event: &EventKey, seek: &Seek) {
         for handle in watched(seek) {
-            self.watching
-                .entry(handle)
-                .or_default()
-                .insert(event.clone());
+            self.watching.insert(handle, event.clone());
         }
     }
 
@@ -401,12 +397,7 @@ impl Lineage {
             return;
         };
         for handle in watched(&waiting.seek) {
-            if let Some(events) = self.watching.get_mut(&handle) {
-                events.remove(event);
-                if events.is_empty() {
-                    self.watching.remove(&handle);
-                }
-            }
+            self.watching.remove(&handle, event);
         }
     }
 }

@@ -16,6 +16,7 @@ mod directory;
 mod draft;
 mod facts;
 mod forward;
+mod index;
 mod issue;
 mod lifecycle;
 mod lineage;
@@ -88,6 +89,7 @@ pub struct Written {
 /// An answer, and what else the event made known.
 #[derive(Debug)]
 pub struct Answer {
+    pub event_uid: Uid,
     pub attribution: Attribution,
     /// What the event changes about identities and credentials.
     pub changes: Vec<Change>,
@@ -132,7 +134,8 @@ impl Attributor {
             Principal::Aws(principal) => aws::draft(event, principal, &mut self.names),
             Principal::Azure(principal) => azure::draft(event, principal, &mut self.names),
         };
-        let event_uid = self.names.intern(&event.event_uid);
+        // Not shared by `names`: an event's id stands in few places, all of which are filled from this copy.
+        let event_uid = Uid::from(&*event.event_uid);
         if !self.lineage.facts.additions.is_empty()
             && self.lineage.facts.additions.remove(&event_uid).is_some()
         {
@@ -140,9 +143,7 @@ impl Attributor {
         }
         let (attribution, open) = self.answer(&draft, at);
         let issued = issue::session(event, &attribution, open, &mut self.names);
-        let action = issued
-            .as_ref()
-            .map(|_| self.names.intern(&event.action_uid));
+        let action = issued.as_ref().map(|_| Uid::from(&*event.action_uid));
         if let Some(seek) = draft.seek.filter(|_| open) {
             let waiting = Waiting {
                 alone: draft.word,
@@ -166,6 +167,7 @@ impl Attributor {
         self.tell(event, &event_uid, &attribution, open);
         self.trust(event, &event_uid);
         Answer {
+            event_uid,
             attribution,
             // What another account's copy tells, its own copy tells too.
             changes: if event.foreign_copy() {

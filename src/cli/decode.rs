@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Global;
 use crate::decode;
-use crate::ingest::{Files, Positions, Pull, RecordSource};
+use crate::ingest::{Files, Listing, Positions, Pull, RecordSource};
 use crate::model::{Decoded, Piece, Principal};
 
 #[derive(Debug, Args)]
@@ -25,7 +25,8 @@ impl Decode {
         let config = global.load()?;
         let params = config.decoding()?;
         let bytes_max = config.decode.message_bytes_max;
-        let mut files = Files::new(&self.paths, Positions::new(), bytes_max)?;
+        let listing = Listing::of(&self.paths)?;
+        let mut files = Files::new(listing, Positions::new(), bytes_max);
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         let (mut events, mut rejects, mut ignored) = (0u64, 0u64, 0u64);
         while let Pull::Record(record) = files.pull(Duration::ZERO)? {

@@ -47,7 +47,7 @@ impl Demo {
             finite: true,
             // Marks the lake as one that the next demo may replace.
             job: JOB.to_owned(),
-            ..settings(&config, self.data.clone(), false)?
+            ..settings(&config, self.data.clone(), config.identity.lateness)?
         };
         let stop = Stop::default();
         stop_on_signals(&stop)?;

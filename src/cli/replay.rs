@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{Exit, Global, Lake, stop_on_signals};
 use crate::config::{Config, Span};
-use crate::ingest::{Files, RecordSource, Stop};
+use crate::ingest::{Files, Listing, RecordSource, Stop};
 use crate::live::View;
 use crate::pipeline::{self, Outcome, Settings};
 
@@ -24,7 +24,8 @@ pub(super) struct Replay {
     from: Vec<PathBuf>,
     #[command(flatten)]
     lake: Lake,
-    /// How late an event may come after its neighbours and still be judged in order, like 26h
+    /// How late an event may come after its neighbours and still be judged in order, like 26h. Unless given, 2h if every
+    /// file's path tells its hour, else 26h
     #[arg(long, value_name = "SPAN")]
     lateness: Option<Span>,
     /// Payload bytes per epoch
@@ -39,13 +40,21 @@ impl Replay {
     pub(super) fn run(self, global: &Global) -> Result<()> {
         let mut config = global.load()?;
         if let Some(lateness) = self.lateness {
-            config.identity.replay_lateness = lateness;
+            config.identity.replay_lateness = Some(lateness);
         }
+        let listing = Listing::of(&self.from)?;
+        for path in &listing.skipped {
+            global.say(format_args!(
+                "skipped {}: not a log file's name",
+                path.display()
+            ));
+        }
+        let lateness = config.identity.lateness_of_files(listing.hourly);
         let settings = Settings {
             epoch_age: EPOCH_AGE,
             epoch_bytes: self.epoch_bytes,
             finite: true,
-            ..settings(&config, self.lake.data.clone(), true)?
+            ..settings(&config, self.lake.data.clone(), lateness)?
         };
         let stop = Stop::default();
         stop_on_signals(&stop)?;
@@ -54,13 +63,7 @@ impl Replay {
         let outcome = pipeline::run(
             &settings,
             |positions| {
-                let files = Files::new(&self.from, positions.clone(), bytes_max)?;
-                for path in &files.skipped {
-                    global.say(format_args!(
-                        "skipped {}: not a log file's name",
-                        path.display()
-                    ));
-                }
+                let files = Files::new(listing, positions.clone(), bytes_max);
                 Ok(Box::new(files) as Box<dyn RecordSource>)
             },
             &view,
@@ -71,8 +74,8 @@ impl Replay {
     }
 }
 
-/// Pipeline settings from a configuration.
-pub(super) fn settings(config: &Config, lake: PathBuf, files: bool) -> Result<Settings> {
+/// Pipeline settings from a configuration, for a source of that lateness.
+pub(super) fn settings(config: &Config, lake: PathBuf, lateness: Span) -> Result<Settings> {
     Ok(Settings {
         lake,
         job: config.lake.job.clone(),
@@ -80,7 +83,7 @@ pub(super) fn settings(config: &Config, lake: PathBuf, files: bool) -> Result<Se
         epoch_bytes: config.lake.epoch_bytes,
         snapshot_epochs: config.lake.snapshot_epochs,
         decode: config.decoding()?,
-        engine: config.engine(files),
+        engine: config.engine(lateness),
         finite: false,
     })
 }

@@ -65,7 +65,7 @@ impl Run {
         }
         let settings = Settings {
             finite: self.until_end,
-            ..settings(&config, lake, false)?
+            ..settings(&config, lake, config.identity.lateness)?
         };
         let properties = config.kafka_properties()?;
         let stop = Stop::default();

@@ -115,7 +115,8 @@ fn write_hour(out: &Path, start: Micros, hour: usize, batch: &Batch) -> Result<(
     for message in &batch.messages {
         if !files.contains_key(message.topic) {
             let folder = out.join(at.day().to_string());
-            let name = format!("{:02}-{}.ndjson", at.hour().rem_euclid(24), message.topic);
+            let (day, hour) = (at.day(), at.hour().rem_euclid(24));
+            let name = format!("{day}T{hour:02}Z-{}.ndjson", message.topic);
             files.insert(message.topic, create(&folder.join(name))?);
         }
         if let Some(file) = files.get_mut(message.topic) {

@@ -151,8 +151,9 @@ pub struct Identity {
     /// How much later than its neighbours an event may come and still be judged in order. CloudTrail delivers within
     /// 5 to 15 minutes as a rule. Findings wait this long; activity rows do not.
     pub lateness: Span,
-    /// The same for files, which are listed by day or hour more often than written in order.
-    pub replay_lateness: Span,
+    /// The same for files. Without it two hours if the path of every file tells the hour of what it holds, else 26 hours:
+    /// files that are sorted by day bring the events of a day in any order.
+    pub replay_lateness: Option<Span>,
     /// An event dated further ahead than this is flagged and moves no watermark.
     pub future_max: Span,
     /// How long after its expiry an issued credential is remembered for late uses.
@@ -173,7 +174,7 @@ impl Default for Identity {
     fn default() -> Self {
         Self {
             lateness: Span::minutes(20),
-            replay_lateness: Span::minutes(26 * 60),
+            replay_lateness: None,
             future_max: Span::minutes(10),
             session_memory: Span::minutes(7 * 24 * 60),
             sessions_max: 1_000_000,
@@ -275,15 +276,18 @@ impl Default for UnusualOrigin {
     }
 }
 
+impl Identity {
+    /// The lateness of files; `hourly`: the path of each tells its hour.
+    pub fn lateness_of_files(&self, hourly: bool) -> Span {
+        let told = Span::minutes(if hourly { 2 * 60 } else { 26 * 60 });
+        self.replay_lateness.unwrap_or(told)
+    }
+}
+
 impl Config {
-    /// Parameters of the engine. Files are allowed another lateness than a broker.
-    pub fn engine(&self, from_files: bool) -> engine::Params {
+    /// Parameters of the engine, for a source whose events come up to `lateness` out of order.
+    pub fn engine(&self, lateness: Span) -> engine::Params {
         let identity = &self.identity;
-        let lateness = if from_files {
-            identity.replay_lateness
-        } else {
-            identity.lateness
-        };
         engine::Params {
             attribute: attribute::Params {
                 session_memory: identity.session_memory.micros(),

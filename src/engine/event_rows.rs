@@ -29,14 +29,42 @@ pub struct Decided {
     pub(super) flags: Flags,
 }
 
-/// The rows of one epoch in the making.
-#[derive(Debug, Default)]
+/// How many leaves of the ledger's tree an event has: its activity row, and its record right behind it.
+pub(super) const LEAVES_PER_EVENT: i64 = 2;
+
+/// The rows of one epoch's events in the making.
+#[derive(Debug)]
 pub struct EventRows {
     activity: Activity,
     raw_events: RawEvents,
+    epoch: i64,
+    /// Leaf of the activity row of the first event that is still here.
+    first_leaf: i64,
+    /// Events whose rows were taken.
+    taken: usize,
 }
 
 impl EventRows {
+    pub(super) fn new(epoch: i64, first_leaf: i64) -> Self {
+        Self {
+            activity: Activity::default(),
+            raw_events: RawEvents::default(),
+            epoch,
+            first_leaf,
+            taken: 0,
+        }
+    }
+
+    /// How many events have rows here.
+    pub fn len(&self) -> usize {
+        self.activity.len()
+    }
+
+    /// Whether no event has rows here.
+    pub fn is_empty(&self) -> bool {
+        self.activity.is_empty()
+    }
+
     /// Adds the rows of what [`Engine::fold`](super::Engine::fold) decided about `records`.
     pub fn add(&mut self, records: &[DecodedRecord<'_>], decided: &[Decided]) {
         for decision in decided {
@@ -48,36 +76,36 @@ impl EventRows {
         }
     }
 
-    /// Completes `evidence` with these rows.
+    /// The rows so far, leaving none behind: of `activity` and of `raw_events`. Nothing if there are none.
+    pub fn take(&mut self) -> Vec<(&'static Table, RecordBatch)> {
+        let events = self.len();
+        if events == 0 {
+            return Vec::new();
+        }
+        let mut ledger = Ledger {
+            epoch: self.epoch,
+            first_leaf: self.first_leaf,
+            step: LEAVES_PER_EVENT,
+        };
+        let activity = (self.activity.table(), self.activity.finish(ledger));
+        ledger.first_leaf += 1;
+        let raw_events = (self.raw_events.table(), self.raw_events.finish(ledger));
+        self.first_leaf += LEAVES_PER_EVENT * events as i64;
+        self.taken += events;
+        vec![activity, raw_events]
+    }
+
+    /// Makes sure that the rows which were taken are those of `evidence`.
     ///
     /// # Panics
     ///
     /// When they are not as many as the engine accepted: no row of such an epoch may be committed.
-    pub fn complete(mut self, evidence: &mut EvidenceEpoch) {
-        let Ledger { epoch, first_leaf } = evidence.event_leaves;
-        let mut batches: Vec<(&'static Table, RecordBatch)> = Vec::new();
-        let mut leaf = first_leaf;
-        for rows in [
-            &mut self.activity as &mut dyn Rows,
-            &mut self.raw_events as &mut dyn Rows,
-        ] {
-            let count = rows.len() as i64;
-            assert_eq!(
-                count,
-                evidence.counts.total().accepted as i64,
-                "every accepted event has one row in {}",
-                rows.table().name
-            );
-            let ledger = Ledger {
-                epoch,
-                first_leaf: leaf,
-            };
-            if count > 0 {
-                batches.push((rows.table(), rows.finish(ledger)));
-            }
-            leaf += count;
-        }
-        evidence.batches.splice(0..0, batches);
+    pub fn check(&self, evidence: &EvidenceEpoch) {
+        assert_eq!(
+            (self.taken as u64, self.len()),
+            (evidence.counts.total().accepted, 0),
+            "every accepted event has one row in activity and one in raw_events"
+        );
     }
 
     fn event(

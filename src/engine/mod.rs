@@ -27,7 +27,7 @@ use arrow::record_batch::RecordBatch;
 use crate::attribute::{self, Attributor};
 use crate::correlate::{self, Links, Profile, Sighting, UsageCounter};
 use crate::detect::{self, Detector};
-use crate::evidence::{Ledger, Table};
+use crate::evidence::Table;
 use crate::model::{
     AuditEvent, Decoded, DecodedRecord, Finding, Flags, Kept, Micros, Piece, Sha256Digest, Tracked,
     Uid, sha256,
@@ -35,11 +35,12 @@ use crate::model::{
 
 pub use counts::{Counts, LaneCounts};
 use duplicates::{Duplicates, Seen};
+use event_rows::LEAVES_PER_EVENT;
 pub use event_rows::{Decided, EventRows};
 use registry::{KnownCredential, KnownIdentity};
 use rows::RowSet;
 use situations::Situations;
-pub use state::{Loaded, StateError};
+pub use state::{Loaded, State, StateError};
 use watermark::Watermark;
 
 /// Everything that can change what the engine says; its hash stands in every manifest.
@@ -87,8 +88,6 @@ pub struct EpochContext {
 pub struct EvidenceEpoch {
     /// Rows by table, in ledger order; tables without rows are left out.
     pub batches: Vec<(&'static Table, RecordBatch)>,
-    /// The place kept for the rows of [`EventRows`], before all others.
-    event_leaves: Ledger,
     pub counts: Counts,
     pub watermark: Option<Micros>,
     /// Leaves of the Merkle tree after this epoch. The last one is the epoch's own row, which the ledger writes.
@@ -181,18 +180,20 @@ impl Engine {
         records: &[DecodedRecord<'_>],
         context: &EpochContext,
     ) -> EvidenceEpoch {
-        self.begin(context);
+        let mut rows = self.begin(context);
         let decided = self.fold(records, context);
-        let mut rows = EventRows::default();
         rows.add(records, &decided);
         let mut evidence = self.finish(context);
-        rows.complete(&mut evidence);
+        let events = rows.take();
+        rows.check(&evidence);
+        evidence.batches.splice(0..0, events);
         evidence
     }
 
-    /// Begins an epoch.
-    pub fn begin(&mut self, context: &EpochContext) {
+    /// Begins an epoch. What it returns is empty, and takes the rows of its events.
+    pub fn begin(&mut self, context: &EpochContext) -> EventRows {
         self.watermark.expect(&context.lanes);
+        EventRows::new(context.epoch, self.tree_size)
     }
 
     /// Applies a part of the epoch's records, in their order. What it decided about their events is for
@@ -205,7 +206,7 @@ impl Engine {
         decided
     }
 
-    /// Ends the epoch: every row but those of [`EventRows`], whose place is kept.
+    /// Ends the epoch: every row but those of [`EventRows`], which have the first leaves.
     pub fn finish(&mut self, context: &EpochContext) -> EvidenceEpoch {
         self.watermark
             .idle(&context.idle, context.now, self.params.lateness);
@@ -224,16 +225,11 @@ impl Engine {
             + self.situations.evicted;
         let counts = std::mem::take(&mut self.counts);
         counts.check();
-        let event_leaves = Ledger {
-            epoch: context.epoch,
-            first_leaf: self.tree_size,
-        };
-        self.tree_size += 2 * counts.total().accepted as i64;
+        self.tree_size += LEAVES_PER_EVENT * counts.total().accepted as i64;
         let batches = self.rows.finish(context.epoch, &mut self.tree_size);
         self.tree_size += 1;
         EvidenceEpoch {
             batches,
-            event_leaves,
             counts,
             watermark: self.watermark.known(),
             tree_size: self.tree_size,
@@ -340,6 +336,7 @@ impl Engine {
         let by = Arc::new(answer.attribution);
         let sighting = observe::sighting(
             event,
+            answer.event_uid,
             by.clone(),
             answer.changes,
             &source,

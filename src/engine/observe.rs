@@ -10,6 +10,7 @@ use crate::model::{Attribution, AuditEvent, Change, Micros, Outcome, Principal, 
 /// The event reduced to what profiles and detectors need.
 pub(super) fn sighting(
     event: &AuditEvent<'_>,
+    event_uid: Uid,
     by: Arc<Attribution>,
     changes: Vec<Change>,
     source: &Source,
@@ -25,7 +26,7 @@ pub(super) fn sighting(
     // A forwarded call shows the service's address, if any: it says nothing about the caller (FAS-2).
     let network = source.network.as_deref().filter(|_| by.via.is_empty());
     Sighting {
-        event_uid: names.intern(&event.event_uid),
+        event_uid,
         event_time: event.event_time,
         provider: event.source.provider(),
         by,

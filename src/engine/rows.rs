@@ -328,6 +328,7 @@ impl RowSet {
             let ledger = Ledger {
                 epoch,
                 first_leaf: *tree_size,
+                step: 1,
             };
             batches.push((rows.table(), rows.finish(ledger)));
             *tree_size += count;

@@ -4,6 +4,7 @@
 //! new form beside the old ones, never a change of one.
 
 use std::sync::Arc;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -52,13 +53,42 @@ struct Written {
     tree_size: i64,
 }
 
+/// What the engine remembers, or what changed of it, taken out of the engine: it can be written while the engine goes on.
+pub struct State(Written);
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("tree_size", &self.0.tree_size)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Writes it in the form of this build.
+    pub fn write_to(&self, mut writer: impl io::Write) -> io::Result<()> {
+        writer.write_all(&[FORM])?;
+        postcard::to_io(&self.0, writer)
+            .map(drop)
+            .map_err(io::Error::other)
+    }
+
+    /// The bytes that [`State::write_to`] writes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write_to(&mut bytes)
+            .expect("writing to memory does not fail, and every part has a serialized form");
+        bytes
+    }
+}
+
 /// State bytes that were read back, in the order in which they must be applied.
 #[derive(Debug, Default)]
 pub struct Loaded(pub Vec<Vec<u8>>);
 
 impl Engine {
-    /// What changed since the last call as bytes, or everything if `all`.
-    pub fn state(&mut self, all: bool) -> Vec<u8> {
+    /// What changed since the last call, or everything if `all`.
+    pub fn state(&mut self, all: bool) -> State {
         macro_rules! written {
             ($map:expr) => {
                 if all {
@@ -68,7 +98,7 @@ impl Engine {
                 }
             };
         }
-        let written = Written {
+        State(Written {
             attributor: self.attributor.written(all),
             duplicates: self.duplicates.written(all),
             duplicates_evicted: self.duplicates.evicted,
@@ -84,9 +114,7 @@ impl Engine {
             situations: self.situations.written(all),
             situations_evicted: self.situations.evicted,
             tree_size: self.tree_size,
-        };
-        postcard::to_extend(&written, vec![FORM])
-            .expect("writing to memory does not fail, and every part has a serialized form")
+        })
     }
 
     /// An engine that continues where the last of `loaded` was written: a snapshot and the deltas after it.

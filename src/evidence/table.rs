@@ -155,6 +155,8 @@ pub struct Ledger {
     pub epoch: i64,
     /// Leaf index of the batch's first row.
     pub first_leaf: i64,
+    /// How much further the leaf of each next row is.
+    pub step: i64,
 }
 
 /// Rows in the making of one table.
@@ -208,8 +210,7 @@ impl Digests {
         ledger: Ledger,
     ) -> RecordBatch {
         let rows = std::mem::take(&mut self.rows);
-        let count = rows.len() as i64;
-        let leaves = ledger.first_leaf..ledger.first_leaf + count;
+        let leaves = (0..rows.len() as i64).map(|row| ledger.first_leaf + row * ledger.step);
         columns.push(Arc::new(Int64Array::from_value(ledger.epoch, rows.len())));
         columns.push(Arc::new(Int64Array::from_iter_values(leaves)));
         columns.push(Arc::new(BinaryArray::from_iter_values(rows)));

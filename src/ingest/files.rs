@@ -1,8 +1,8 @@
 //! Files and folders as a source: each file is a topic of one partition, each message in it has the next offset.
 //!
 //! A file up to the message limit is one message, whatever it holds. Larger ones, and files whose name says that they
-//! are line-delimited, give one message per line. Files are read in the order of their paths: trails, connectors and
-//! `keytrail simulate` all name them so that this is about the order of time.
+//! are line-delimited, give one message per line. Files are read in the order of the time that their paths tell
+//! (`file_time`), and of their paths where they tell none.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::file_time::FileTime;
 use super::{IngestError, Positions, Pull, RecordSource};
 use crate::model::{Position, RawRecord};
 
@@ -33,8 +34,8 @@ pub struct Files {
     lane: Arc<str>,
     positions: Positions,
     message_bytes_max: usize,
-    /// Files in the folders whose ending is none that is read.
-    pub skipped: Vec<PathBuf>,
+    /// Length of the line before: the next one is often as long.
+    line_bytes: usize,
     /// Bytes of all files, for progress.
     pub bytes_total: u64,
 }
@@ -61,13 +62,19 @@ enum Content {
     Done,
 }
 
-impl Files {
-    /// The files named by `paths`, folders walked; `-` is standard input. Continues after `positions`.
-    pub fn new(
-        paths: &[PathBuf],
-        positions: Positions,
-        message_bytes_max: usize,
-    ) -> Result<Self, IngestError> {
+/// Files in the order in which they are read.
+#[derive(Debug)]
+pub struct Listing {
+    files: Vec<PathBuf>,
+    /// Files in the folders whose ending is none that is read.
+    pub skipped: Vec<PathBuf>,
+    /// Whether every file's path tells the hour of what it holds: events then come nearly in order.
+    pub hourly: bool,
+}
+
+impl Listing {
+    /// The files named by `paths`, folders walked; `-` is standard input.
+    pub fn of(paths: &[PathBuf]) -> Result<Self, IngestError> {
         let mut found = Vec::new();
         let mut skipped = Vec::new();
         for path in paths {
@@ -88,22 +95,41 @@ impl Files {
                 ENDINGS.join(", ")
             )));
         }
-        found.sort();
-        found.dedup();
-        let bytes_total = found
+        let mut files: Vec<(Option<FileTime>, PathBuf)> = found
+            .into_iter()
+            .map(|path| (FileTime::of(&path), path))
+            .collect();
+        files.sort();
+        files.dedup();
+        let hourly = files
+            .iter()
+            .all(|(time, _)| time.is_some_and(FileTime::to_the_hour));
+        Ok(Self {
+            files: files.into_iter().map(|(_, path)| path).collect(),
+            skipped,
+            hourly,
+        })
+    }
+}
+
+impl Files {
+    /// The files of `listing`, after `positions`.
+    pub fn new(listing: Listing, positions: Positions, message_bytes_max: usize) -> Self {
+        let bytes_total = listing
+            .files
             .iter()
             .filter_map(|path| fs::metadata(path).ok())
             .map(|metadata| metadata.len())
             .sum();
-        Ok(Self {
-            waiting: found.into(),
+        Self {
+            waiting: listing.files.into(),
             open: None,
             lane: Arc::from(LANE),
             positions,
             message_bytes_max,
-            skipped,
+            line_bytes: 0,
             bytes_total,
-        })
+        }
     }
 
     fn open(&self, path: &Path) -> Result<OpenFile, IngestError> {
@@ -146,7 +172,8 @@ impl RecordSource for Files {
             let Some(file) = &mut self.open else {
                 continue;
             };
-            let Some(payload) = file.next_message(self.message_bytes_max)? else {
+            let Some(payload) = file.next_message(self.message_bytes_max, &mut self.line_bytes)?
+            else {
                 self.open = None;
                 continue;
             };
@@ -192,13 +219,17 @@ impl RecordSource for Files {
 
 impl OpenFile {
     /// The next message of the file. White lines are not messages.
-    fn next_message(&mut self, bytes_max: usize) -> Result<Option<Vec<u8>>, IngestError> {
+    fn next_message(
+        &mut self,
+        bytes_max: usize,
+        line_bytes: &mut usize,
+    ) -> Result<Option<Vec<u8>>, IngestError> {
         let path = PathBuf::from(self.topic.as_ref());
         match std::mem::replace(&mut self.content, Content::Done) {
             Content::Done => Ok(None),
             Content::Whole(path) => fs::read(&path).map(Some).map_err(failed(&path)),
             Content::Lines(mut reader) => {
-                let mut line = Vec::new();
+                let mut line = Vec::with_capacity(*line_bytes + 1);
                 // One byte more than the limit is enough to see that a line is too long; decode says so then.
                 let limit = bytes_max as u64 + 1;
                 loop {
@@ -216,6 +247,7 @@ impl OpenFile {
                     }
                 }
                 self.content = Content::Lines(reader);
+                *line_bytes = line.len();
                 line.truncate(line.trim_ascii_end().len());
                 Ok(Some(line))
             }

@@ -5,6 +5,7 @@
 
 mod cutter;
 mod embedded;
+mod file_time;
 mod files;
 mod kafka;
 
@@ -19,7 +20,7 @@ use crate::model::RawRecord;
 
 pub use cutter::{Cutter, RawEpoch, Stop};
 pub use embedded::Embedded;
-pub use files::Files;
+pub use files::{Files, Listing};
 pub use kafka::Kafka;
 
 /// Next offset of each partition, by cluster, topic and partition.

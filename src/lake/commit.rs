@@ -1,22 +1,21 @@
 //! Staging, committing and recovering epochs: the writer's side of the lake.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::ledger::{InputRange, Ledger, Manifest, NO_HASH, TableFiles};
+use super::stage::Staging;
 use super::tables::{self, LakeTable};
-use super::{LakeError, stage, state};
-use crate::engine::{EpochContext, EvidenceEpoch, Loaded};
+use super::{LakeError, state};
+use crate::engine::{EpochContext, EvidenceEpoch, Loaded, State};
 use crate::evidence::{Epochs, EpochsRow, Ledger as Place, Rows};
 use crate::model::{hex, sha256};
 
 /// The writer's end of a lake. There is one per job; a second one loses at the first put.
 #[derive(Debug)]
 pub struct Lake {
-    root: PathBuf,
+    staging: Staging,
     job: String,
-    /// Tells this writer's files and manifests from another's.
-    writer: String,
     ledger: Ledger,
     tables: Vec<LakeTable>,
     last_epoch: i64,
@@ -62,9 +61,11 @@ impl Lake {
         super::store::create_dir(&root.join("state"))?;
         let last_epoch = ledger.last_epoch()?;
         let mut lake = Self {
-            root: root.to_owned(),
+            staging: Staging {
+                root: root.to_owned(),
+                writer: writer_name(),
+            },
             job: job.to_owned(),
-            writer: writer_name(),
             tables: Vec::new(),
             last_epoch,
             last_hash: NO_HASH.to_owned(),
@@ -131,7 +132,7 @@ impl Lake {
                     continue;
                 }
                 if let Some(files) = files_of(manifest, schema.name) {
-                    check_staged(&self.root, files)?;
+                    check_staged(&self.staging.root, files)?;
                     moved += usize::from(table.roll_forward(manifest, files).await?);
                 }
             }
@@ -146,13 +147,20 @@ impl Lake {
         (epoch, snapshot)
     }
 
-    /// Writes everything of an epoch that readers cannot see yet. May run in any thread; does not change the lake.
+    /// Where files go that nobody can see yet: those of an epoch can be begun while the one before is committed.
+    pub const fn staging(&self) -> &Staging {
+        &self.staging
+    }
+
+    /// Writes what is left of an epoch that readers cannot see yet, beside the files in `staged`. Does not change the
+    /// lake.
     pub fn stage(
         &self,
         mut evidence: EvidenceEpoch,
+        staged: Vec<TableFiles>,
         context: &EpochContext,
         inputs: Vec<InputRange>,
-        (state, snapshot): (&[u8], bool),
+        (state, snapshot): (&State, bool),
     ) -> Result<Pending, LakeError> {
         debug_assert_eq!(context.epoch, self.last_epoch + 1);
         let inputs_json = serde_json::to_string(&inputs)
@@ -175,20 +183,27 @@ impl Lake {
         let row = epochs.finish(Place {
             epoch: context.epoch,
             first_leaf: evidence.tree_size - 1,
+            step: 1,
         });
         evidence.batches.push((epochs.table(), row));
-        let tables = self.stage_tables(&evidence, context.epoch)?;
+        let tables = self.stage_tables(staged, &evidence, context.epoch)?;
         let base_epoch = if snapshot {
             context.epoch
         } else {
             self.base_epoch
         };
-        let state = state::write(&self.root, context.epoch, base_epoch, &self.writer, state)?;
+        let state = state::write(
+            &self.staging.root,
+            context.epoch,
+            base_epoch,
+            &self.staging.writer,
+            state,
+        )?;
         let manifest = Manifest {
             v: Manifest::form(),
             job: self.job.clone(),
             epoch: context.epoch,
-            writer: self.writer.clone(),
+            writer: self.staging.writer.clone(),
             prev_manifest_sha256: self.last_hash.clone(),
             created_ms: context.now.millis(),
             build: build().to_owned(),
@@ -209,37 +224,23 @@ impl Lake {
         Ok(Pending { manifest })
     }
 
-    /// Stages every table; the two largest, activity and raw records, at the same time.
+    /// Stages the tables of `evidence` beside those that are staged.
     fn stage_tables(
         &self,
+        staged: Vec<TableFiles>,
         evidence: &EvidenceEpoch,
         epoch: i64,
     ) -> Result<Vec<TableFiles>, LakeError> {
-        let stage_one = |(table, batch): &(&'static crate::evidence::Table, _)| {
-            let mut files = stage::stage(&self.root, table, batch, epoch, &self.writer)?;
-            files.prev_epoch_with_adds = self.last_adds.get(table.name).copied().unwrap_or(0);
-            Ok(files)
-        };
-        let (raw, others): (Vec<_>, Vec<_>) = evidence
-            .batches
-            .iter()
-            .partition(|(table, _)| table.name == "raw_events");
-        let (raw, others) = std::thread::scope(|scope| {
-            let raw = scope.spawn(|| {
-                raw.into_iter()
-                    .map(stage_one)
-                    .collect::<Result<Vec<_>, LakeError>>()
-            });
-            let others = others
-                .into_iter()
-                .map(stage_one)
-                .collect::<Result<Vec<_>, LakeError>>();
-            (raw.join(), others)
-        });
-        let raw = raw.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let mut files = others?;
-        files.extend(raw);
-        Ok(files)
+        let mut tables = staged;
+        for (table, batch) in &evidence.batches {
+            let mut rows = self.staging.begin(table, epoch);
+            rows.add(batch)?;
+            tables.extend(rows.finish()?);
+        }
+        for files in &mut tables {
+            files.prev_epoch_with_adds = self.last_adds.get(&files.table).copied().unwrap_or(0);
+        }
+        Ok(tables)
     }
 
     /// Commits a staged epoch and makes it visible, the `epochs` table last.

@@ -21,6 +21,7 @@ use thiserror::Error;
 
 pub use commit::{Lake, Pending, Recovered};
 pub use ledger::{InputRange, Manifest, PartitionCounts, StagedFile, TableFiles};
+pub use stage::{Staging, TableStaging};
 pub use verify::{Problem, Verdict, verify};
 
 /// Folder of the tables within a lake.

@@ -1,14 +1,18 @@
 //! The engine's state beside each manifest: a snapshot now and then, deltas in between, compressed.
 
+use std::io::{self, BufWriter};
 use std::path::Path;
 
 use super::ledger::{Ledger, Manifest, StateFile};
 use super::{LakeError, store};
-use crate::engine::Loaded;
+use crate::engine::{Loaded, State};
 use crate::model::{hex, sha256};
 
-/// Compression level: state is written every epoch and read at a restart.
-const LEVEL: i32 = 1;
+/// Compression level: state is written every epoch and read at a restart only, so speed counts more than size.
+const LEVEL: i32 = -3;
+
+/// State is written value by value; the compressor takes it in pieces of this size.
+const BUFFER: usize = 128 * 1024;
 
 /// Writes the state of `epoch`: a snapshot if `base_epoch` is the epoch itself, else a delta.
 pub(super) fn write(
@@ -16,7 +20,7 @@ pub(super) fn write(
     epoch: i64,
     base_epoch: i64,
     writer: &str,
-    bytes: &[u8],
+    state: &State,
 ) -> Result<StateFile, LakeError> {
     let kind = if base_epoch == epoch {
         "snapshot"
@@ -26,13 +30,19 @@ pub(super) fn write(
     // The writer's name keeps one that loses the epoch from replacing the state of the one that won it.
     let path = format!("state/epoch-{epoch:012}-{writer}.{kind}.zst");
     let full = root.join(&path);
-    let compressed = zstd::encode_all(bytes, LEVEL).map_err(super::io("cannot compress", &full))?;
+    let compressed = compress(state).map_err(super::io("cannot compress", &full))?;
     store::put(&full, &compressed)?;
     Ok(StateFile {
         path,
         sha256: hex(&sha256(&compressed)),
         base_epoch,
     })
+}
+
+fn compress(state: &State) -> io::Result<Vec<u8>> {
+    let mut encoder = BufWriter::with_capacity(BUFFER, zstd::Encoder::new(Vec::new(), LEVEL)?);
+    state.write_to(&mut encoder)?;
+    encoder.into_inner()?.finish()
 }
 
 /// Reads the state after `last`: its snapshot and every delta since.

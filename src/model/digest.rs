@@ -44,12 +44,18 @@ impl Digest {
 /// The canonical bytes of one row, written column by column.
 #[derive(Debug, Default)]
 pub struct Canon {
+    /// What is not hashed yet.
     bytes: Vec<u8>,
+    hash: Sha256,
 }
+
+/// A text as long as this is hashed where it stands: gathering it first would copy it.
+const LONG: usize = 512;
 
 impl Canon {
     /// Begins a row: everything written before is forgotten, the allocation is kept.
     pub fn begin(&mut self, domain: &[u8]) {
+        self.hash.reset();
         self.bytes.clear();
         self.bytes.extend_from_slice(domain);
     }
@@ -69,7 +75,13 @@ impl Canon {
     pub fn text(&mut self, value: &[u8]) {
         self.bytes.push(1);
         self.length(value.len());
-        self.bytes.extend_from_slice(value);
+        if value.len() >= LONG {
+            self.hash.update(&self.bytes);
+            self.bytes.clear();
+            self.hash.update(value);
+        } else {
+            self.bytes.extend_from_slice(value);
+        }
     }
 
     /// A list of texts.
@@ -82,9 +94,10 @@ impl Canon {
         }
     }
 
-    /// The row's digest.
-    pub fn digest(&self) -> Sha256Digest {
-        sha256(&self.bytes)
+    /// The row's digest. The next row begins with [`Canon::begin`].
+    pub fn digest(&mut self) -> Sha256Digest {
+        self.hash.update(&self.bytes);
+        self.hash.finalize_reset().into()
     }
 
     fn length(&mut self, length: usize) {

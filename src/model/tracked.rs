@@ -2,8 +2,7 @@
 //!
 //! A snapshot is a delta from nothing, so there is one format and one way to restore: apply what was written, in order.
 
-use std::collections::BTreeSet;
-use std::collections::btree_map::{self, BTreeMap};
+use std::collections::BTreeMap;
 use std::ops::RangeBounds;
 
 /// Changed entries: a value that was set, or `None` for one that was removed.
@@ -12,15 +11,22 @@ pub type Changes<K, V> = Vec<(K, Option<V>)>;
 /// An ordered map with a list of the keys touched since the last [`Tracked::take_changes`].
 #[derive(Clone, Debug)]
 pub struct Tracked<K, V> {
-    entries: BTreeMap<K, V>,
-    changed: BTreeSet<K>,
+    entries: BTreeMap<K, Entry<V>>,
+    /// Keys that were changed or removed; one can stand here more than once.
+    changed: Vec<K>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry<V> {
+    value: V,
+    changed: bool,
 }
 
 impl<K, V> Default for Tracked<K, V> {
     fn default() -> Self {
         Self {
             entries: BTreeMap::new(),
-            changed: BTreeSet::new(),
+            changed: Vec::new(),
         }
     }
 }
@@ -38,7 +44,7 @@ impl<K: Ord + Clone, V> Tracked<K, V> {
     where
         K: std::borrow::Borrow<Q>,
     {
-        self.entries.get(key)
+        self.entries.get(key).map(|entry| &entry.value)
     }
 
     pub fn contains<Q: Ord + ?Sized>(&self, key: &Q) -> bool
@@ -50,32 +56,50 @@ impl<K: Ord + Clone, V> Tracked<K, V> {
 
     /// The value at `key`, which counts as changed from now on.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let value = self.entries.get_mut(key)?;
-        if !self.changed.contains(key) {
-            self.changed.insert(key.clone());
+        let entry = self.entries.get_mut(key)?;
+        if !entry.changed {
+            entry.changed = true;
+            self.changed.push(key.clone());
         }
-        Some(value)
+        Some(&mut entry.value)
     }
 
     /// The value at `key`, made by `new` if there is none. It counts as changed from now on.
     pub fn entry(&mut self, key: &K, new: impl FnOnce() -> V) -> &mut V {
-        if !self.changed.contains(key) {
-            self.changed.insert(key.clone());
+        let entry = self.entries.entry(key.clone()).or_insert_with(|| Entry {
+            value: new(),
+            changed: false,
+        });
+        if !entry.changed {
+            entry.changed = true;
+            self.changed.push(key.clone());
         }
-        self.entries.entry(key.clone()).or_insert_with(new)
+        &mut entry.value
     }
 
     /// Sets the value at `key` and returns the one before.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        self.changed.insert(key.clone());
-        self.entries.insert(key, value)
+        let entry = Entry {
+            value,
+            changed: true,
+        };
+        let before = self.entries.insert(key.clone(), entry);
+        if before.as_ref().is_none_or(|before| !before.changed) {
+            self.changed.push(key);
+        }
+        before.map(|before| before.value)
     }
 
     /// Takes the value at `key` out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        let value = self.entries.remove(key)?;
-        self.changed.insert(key.clone());
-        Some(value)
+        let entry = self.entries.remove(key)?;
+        self.changed.push(key.clone());
+        Some(entry.value)
+    }
+
+    /// The first key.
+    pub fn first(&self) -> Option<&K> {
+        self.entries.first_key_value().map(|(key, _)| key)
     }
 
     /// Takes the first entry out if its key satisfies `due`.
@@ -84,27 +108,35 @@ impl<K: Ord + Clone, V> Tracked<K, V> {
         if !due(entry.key()) {
             return None;
         }
-        let (key, value) = entry.remove_entry();
-        self.changed.insert(key.clone());
-        Some((key, value))
+        let (key, entry) = entry.remove_entry();
+        self.changed.push(key.clone());
+        Some((key, entry.value))
     }
 
-    pub fn iter(&self) -> btree_map::Iter<'_, K, V> {
-        self.entries.iter()
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, entry)| (key, &entry.value))
     }
 
-    pub fn range(&self, range: impl RangeBounds<K>) -> btree_map::Range<'_, K, V> {
-        self.entries.range(range)
+    pub fn range(&self, range: impl RangeBounds<K>) -> impl Iterator<Item = (&K, &V)> {
+        let entries = self.entries.range(range);
+        entries.map(|(key, entry)| (key, &entry.value))
     }
 }
 
 impl<K: Ord + Clone, V: Clone> Tracked<K, V> {
     /// What changed since this was last asked, in key order.
     pub fn take_changes(&mut self) -> Changes<K, V> {
-        std::mem::take(&mut self.changed)
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort();
+        changed.dedup();
+        changed
             .into_iter()
             .map(|key| {
-                let value = self.entries.get(&key).cloned();
+                let entry = self.entries.get_mut(&key);
+                let value = entry.map(|entry| {
+                    entry.changed = false;
+                    entry.value.clone()
+                });
                 (key, value)
             })
             .collect()
@@ -114,8 +146,11 @@ impl<K: Ord + Clone, V: Clone> Tracked<K, V> {
     pub fn take_all(&mut self) -> Changes<K, V> {
         self.changed.clear();
         self.entries
-            .iter()
-            .map(|(key, value)| (key.clone(), Some(value.clone())))
+            .iter_mut()
+            .map(|(key, entry)| {
+                entry.changed = false;
+                (key.clone(), Some(entry.value.clone()))
+            })
             .collect()
     }
 
@@ -123,9 +158,17 @@ impl<K: Ord + Clone, V: Clone> Tracked<K, V> {
     pub fn apply(&mut self, changes: Changes<K, V>) {
         for (key, value) in changes {
             match value {
-                Some(value) => self.entries.insert(key, value),
-                None => self.entries.remove(&key),
-            };
+                Some(value) => {
+                    let entry = Entry {
+                        value,
+                        changed: false,
+                    };
+                    self.entries.insert(key, entry);
+                }
+                None => {
+                    self.entries.remove(&key);
+                }
+            }
         }
     }
 }

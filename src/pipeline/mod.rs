@@ -1,12 +1,13 @@
 //! Source → decode → engine → lake, until the source ends or somebody asks to stop.
 //!
-//! Three threads and two places to wait: the cutter reads the next epoch while this one is decoded and applied, and
-//! the lake stages and commits the one before. Each hands over at most one epoch, so a slow lake slows the reading.
-//! Within an epoch, `overlap` keeps every core busy.
+//! The cutter reads the next epoch while this one is decoded and applied, and the lake writes what is left of the one
+//! before and commits it. Each hands over at most one epoch, so a slow lake slows the reading. Within an epoch, `overlap`
+//! keeps every core busy; where it could not, at its ends, the epoch after it has begun.
 
 mod overlap;
+mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -17,10 +18,14 @@ use thiserror::Error;
 use crate::decode;
 use crate::engine::{self, Engine, EpochContext, EvidenceEpoch, News, StateError};
 use crate::ingest::{Cutter, IngestError, Positions, RawEpoch, RecordSource, Stop};
-use crate::lake::{InputRange, Lake, LakeError, Manifest, PartitionCounts};
+use crate::lake::{InputRange, Lake, LakeError, Manifest, PartitionCounts, Staging};
 use crate::live::View;
 use crate::model::Micros;
 use crate::telemetry::Event;
+use turns::{Line, Turn};
+
+/// How many epochs are worked on at once: while one is with the engine, the next is decoded.
+const EPOCHS_AT_ONCE: usize = 2;
 
 /// Why the pipeline stopped before its time.
 #[derive(Debug, Error)]
@@ -79,10 +84,9 @@ pub struct Outcome {
 
 /// An epoch on its way from the engine to the lake.
 struct Applied {
-    evidence: EvidenceEpoch,
+    outcome: overlap::Outcome,
     context: EpochContext,
     inputs: Vec<InputRange>,
-    state: Vec<u8>,
     snapshot: bool,
 }
 
@@ -133,6 +137,7 @@ fn drive(
     let (raw_sender, raw) = sync_channel::<Result<RawEpoch, IngestError>>(0);
     let (applied_sender, applied) = sync_channel::<Applied>(0);
     let first = lake.next();
+    let staging = lake.staging().clone();
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || cut(&mut cutter, &raw_sender));
         let keeping = scope.spawn(move || {
@@ -143,15 +148,22 @@ fn drive(
             kept
         });
         let applying = std::panic::AssertUnwindSafe(|| {
-            apply_all(settings, &mut engine, &raw, &applied_sender, first)
+            apply_all(
+                settings,
+                &mut engine,
+                &raw,
+                applied_sender,
+                &staging,
+                stop,
+                first,
+            )
         });
         let read = std::panic::catch_unwind(applying)
             .unwrap_or_else(|panic| Err(panicked("engine", &*panic)));
         if read.is_err() {
             stop.request();
         }
-        // Dropping both ends lets the other threads finish whatever the reason for ending was.
-        drop(applied_sender);
+        // With both ends gone the other threads finish, whatever the reason for ending was.
         drop(raw);
         let kept = keeping.join().map_err(|panic| panicked("lake", &*panic));
         reading
@@ -188,53 +200,82 @@ fn cut(cutter: &mut Cutter, sender: &SyncSender<Result<RawEpoch, IngestError>>) 
     }
 }
 
-/// This thread: decodes and applies epochs in order. Ends early without an error when the lake has failed; the lake's
-/// own error says why.
+/// This thread: has epochs decoded, applied and their events' rows staged, at most [`EPOCHS_AT_ONCE`] side by side. Ends
+/// early without an error when the lake has failed; the lake's own error says why.
 fn apply_all(
     settings: &Settings,
     engine: &mut Engine,
     raw: &Receiver<Result<RawEpoch, IngestError>>,
-    sender: &SyncSender<Applied>,
+    sender: SyncSender<Applied>,
+    staging: &Staging,
+    stop: &Stop,
     (first_epoch, first_snapshot): (i64, bool),
 ) -> Result<(), PipelineError> {
+    let mut engine = Line::new(engine);
+    let mut lake = Line::new(sender);
     let mut epoch = first_epoch;
     let mut since_snapshot = 0;
     let mut snapshot = first_snapshot;
     let mut silent = (Vec::new(), Micros::MIN);
-    while let Ok(cut) = raw.recv() {
-        let cut = cut?;
-        // Nothing came, and the lanes that are silent have been so for less than a minute since the last epoch that
-        // said so: nothing can have changed that anybody waits for.
-        let known = cut.idle.is_empty()
-            || (cut.idle == silent.0 && cut.now.since(silent.1) < Micros::MINUTE);
-        let empty = cut.records.is_empty() && cut.ranges.is_empty() && known && !cut.sealed;
-        if !empty {
-            silent = (cut.idle.clone(), cut.now);
-        }
-        let last = cut.last;
-        if !empty {
-            let applied = apply(settings, engine, cut, epoch, snapshot);
-            if sender.send(applied).is_err() {
-                return Ok(());
+    std::thread::scope(|scope| {
+        let mut running = VecDeque::new();
+        while let Ok(cut) = raw.recv() {
+            let cut = cut?;
+            let last = cut.last;
+            if worth_an_epoch(&cut, &mut silent) {
+                let turns = (engine.join(), lake.join());
+                running.push_back(scope.spawn(move || {
+                    let mut failed = RequestOnDrop { stop, armed: true };
+                    let applied = apply(settings, turns, cut, staging, epoch, snapshot);
+                    failed.armed = applied.is_err();
+                    applied
+                }));
+                epoch += 1;
+                since_snapshot = if snapshot { 1 } else { since_snapshot + 1 };
+                snapshot = since_snapshot >= settings.snapshot_epochs;
             }
-            epoch += 1;
-            since_snapshot = if snapshot { 1 } else { since_snapshot + 1 };
-            snapshot = since_snapshot >= settings.snapshot_epochs;
+            let over = if last { 0 } else { EPOCHS_AT_ONCE - 1 };
+            while running.len() > over
+                && let Some(epoch) = running.pop_front()
+            {
+                epoch
+                    .join()
+                    .map_err(|panic| panicked("engine", &*panic))??;
+            }
+            if last {
+                break;
+            }
         }
-        if last {
-            return Ok(());
+        for epoch in running {
+            epoch
+                .join()
+                .map_err(|panic| panicked("engine", &*panic))??;
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
+/// Whether anything can have changed that somebody waits for: nothing has, when nothing came, and the lanes that are
+/// silent have been so for less than a minute since the last epoch that said so, which `silent` remembers.
+fn worth_an_epoch(cut: &RawEpoch, silent: &mut (Vec<Arc<str>>, Micros)) -> bool {
+    let known =
+        cut.idle.is_empty() || (cut.idle == silent.0 && cut.now.since(silent.1) < Micros::MINUTE);
+    let empty = cut.records.is_empty() && cut.ranges.is_empty() && known && !cut.sealed;
+    if !empty {
+        *silent = (cut.idle.clone(), cut.now);
+    }
+    !empty
+}
+
+/// One epoch from its records to the lake. Gives up quietly when one before it has failed.
 fn apply(
     settings: &Settings,
-    engine: &mut Engine,
+    (engine, lake): (Turn<&mut Engine>, Turn<SyncSender<Applied>>),
     cut: RawEpoch,
+    staging: &Staging,
     epoch: i64,
     snapshot: bool,
-) -> Applied {
+) -> Result<(), LakeError> {
     let context = EpochContext {
         epoch,
         now: cut.now,
@@ -242,15 +283,24 @@ fn apply(
         idle: cut.idle.clone(),
         seal: cut.sealed,
     };
-    let evidence = overlap::apply(settings, engine, &cut.records, &context);
-    let inputs = inputs(&cut, &evidence);
-    Applied {
-        evidence,
+    let outcome = overlap::apply(settings, engine, &cut.records, &context, snapshot, staging)?;
+    let Some(outcome) = outcome else {
+        return Ok(());
+    };
+    let applied = Applied {
+        inputs: inputs(&cut, &outcome.evidence),
+        outcome,
         context,
-        inputs,
-        state: engine.state(snapshot),
         snapshot,
+    };
+    // The records are not needed any more, and this may have to wait.
+    drop(cut);
+    if let Some((sender, pass)) = lake.wait()
+        && sender.send(applied).is_ok()
+    {
+        pass.on(sender);
     }
+    Ok(())
 }
 
 /// The ranges of the epoch with what their elements came to.
@@ -288,10 +338,14 @@ fn keep(
     let mut outcome = Outcome::default();
     while let Ok(next) = applied.recv() {
         let started = Instant::now();
-        let mut evidence = next.evidence;
+        let overlap::Outcome {
+            mut evidence,
+            staged,
+            state,
+        } = next.outcome;
         let news = std::mem::take(&mut evidence.news);
-        let state = (next.state.as_slice(), next.snapshot);
-        let pending = lake.stage(evidence, &next.context, next.inputs, state)?;
+        let state = (&state, next.snapshot);
+        let pending = lake.stage(evidence, staged, &next.context, next.inputs, state)?;
         let manifest = runtime.block_on(lake.commit(pending))?;
         tell(&manifest, &news, started.elapsed(), &mut outcome);
         view.publish(&manifest, news);

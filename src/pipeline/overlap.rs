@@ -1,5 +1,5 @@
 //! One epoch through decoder, engine and row builder at the same time: while the engine decides about one part, the
-//! next is decoded and the rows of the one before are built.
+//! next is decoded, and the rows of the one before are built and encoded.
 //!
 //! The engine sees the parts in the order of the records, and so do the rows: threads change only how long it takes.
 
@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::Settings;
+use super::turns::Turn;
 use crate::decode::{self, Opened};
-use crate::engine::{Decided, Engine, EpochContext, EventRows, EvidenceEpoch};
+use crate::engine::{Decided, Engine, EpochContext, EventRows, EvidenceEpoch, State};
+use crate::lake::{LakeError, Staging, TableFiles, TableStaging};
 use crate::model::{DecodedRecord, RawRecord};
 
 /// How many payload bytes a part has, about: small enough to stay in a cache, large enough to be worth handing over.
@@ -17,29 +19,42 @@ const PART_BYTES: usize = 512 * 1024;
 /// How many parts may wait between two threads.
 const WAITING_PARTS: usize = 4;
 
+/// Rows of so many events are encoded at once: few enough to be still in a cache, and for the allocator to give their
+/// buffers out again.
+const BATCH_ROWS: usize = 256;
+
 /// Decoded records and what the engine decided about them.
 type Part<'a> = (Vec<DecodedRecord<'a>>, Vec<Decided>);
 
-/// Applies the records of one epoch.
+/// What an epoch came to, on its way to the lake.
+pub(super) struct Outcome {
+    pub(super) evidence: EvidenceEpoch,
+    /// Files of its events' rows.
+    pub(super) staged: Vec<TableFiles>,
+    pub(super) state: State,
+}
+
+/// Applies the records of one epoch once it is its turn. Nothing if an epoch before it has failed.
 pub(super) fn apply(
     settings: &Settings,
-    engine: &mut Engine,
+    engine: Turn<&mut Engine>,
     records: &[RawRecord],
     context: &EpochContext,
-) -> EvidenceEpoch {
+    snapshot: bool,
+    staging: &Staging,
+) -> Result<Option<Outcome>, LakeError> {
     let parts = parts(records);
     // What is taken out of the envelopes stays here until the epoch is done: decoded records borrow from it.
     let opened: Vec<OnceLock<Vec<Opened<'_>>>> = parts.iter().map(|_| OnceLock::new()).collect();
     let decoders = decoders().min(parts.len());
-    engine.begin(context);
-    let rows = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let mut decoded = Vec::new();
-        let mut decoding = Vec::new();
+        let mut threads = Vec::new();
         for first in 0..decoders {
             let (sender, receiver) = sync_channel(WAITING_PARTS);
             decoded.push(receiver);
             let (parts, opened) = (&parts, &opened);
-            decoding.push(scope.spawn(move || {
+            threads.push(scope.spawn(move || {
                 let every = (first..parts.len()).step_by(decoders);
                 decode_parts(
                     settings,
@@ -48,31 +63,56 @@ pub(super) fn apply(
                 );
             }));
         }
+        let Some((engine, pass)) = engine.wait() else {
+            return Ok(None);
+        };
+        let rows = engine.begin(context);
         let (told, telling) = sync_channel::<Part<'_>>(WAITING_PARTS);
-        let building = scope.spawn(move || build(&telling));
-        for part in 0..parts.len() {
-            // A decoder or builder that is gone has panicked, which joining it passes on.
-            let Ok(records) = decoded[part % decoders].recv() else {
-                break;
-            };
-            let decided = engine.fold(&records, context);
-            if told.send((records, decided)).is_err() {
-                break;
-            }
+        let building = scope.spawn(move || build(rows, &telling, staging, context.epoch));
+        let mut decided = None;
+        if fold(engine, context, parts.len(), &decoded, &told) {
+            let evidence = engine.finish(context);
+            decided = Some((evidence, engine.state(snapshot)));
+            pass.on(engine);
         }
         drop((told, decoded));
-        for thread in decoding {
+        for thread in threads {
             thread
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
-        building
+        let (rows, staged) = building
             .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    });
-    let mut evidence = engine.finish(context);
-    rows.complete(&mut evidence);
-    evidence
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok(decided.map(|(evidence, state)| {
+            rows.check(&evidence);
+            Outcome {
+                evidence,
+                staged,
+                state,
+            }
+        }))
+    })
+}
+
+/// The engine's part. False if a decoder or the builder is gone: it has failed, which joining it tells.
+fn fold<'a>(
+    engine: &mut Engine,
+    context: &EpochContext,
+    parts: usize,
+    decoded: &[Receiver<Vec<DecodedRecord<'a>>>],
+    told: &SyncSender<Part<'a>>,
+) -> bool {
+    for part in 0..parts {
+        let Ok(records) = decoded[part % decoded.len()].recv() else {
+            return false;
+        };
+        let decided = engine.fold(&records, context);
+        if told.send((records, decided)).is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 /// Opens and decodes one part after the other; ends early when nobody waits for them any more.
@@ -93,12 +133,36 @@ fn decode_parts<'a>(
     }
 }
 
-fn build(told: &Receiver<Part<'_>>) -> EventRows {
-    let mut rows = EventRows::default();
+/// Builds the rows of the events and stages them as they come. Ends early when they cannot be written.
+fn build(
+    mut rows: EventRows,
+    told: &Receiver<Part<'_>>,
+    staging: &Staging,
+    epoch: i64,
+) -> Result<(EventRows, Vec<TableFiles>), LakeError> {
+    let mut tables: Vec<TableStaging<'_>> = Vec::new();
+    let mut stage = |rows: &mut EventRows| -> Result<(), LakeError> {
+        let batches = rows.take();
+        if tables.is_empty() {
+            tables.extend(batches.iter().map(|(table, _)| staging.begin(table, epoch)));
+        }
+        for ((_, batch), table) in batches.iter().zip(&mut tables) {
+            table.add(batch)?;
+        }
+        Ok(())
+    };
     while let Ok((records, decided)) = told.recv() {
         rows.add(&records, &decided);
+        if rows.len() >= BATCH_ROWS {
+            stage(&mut rows)?;
+        }
     }
-    rows
+    stage(&mut rows)?;
+    let mut files = Vec::new();
+    for table in tables {
+        files.extend(table.finish()?);
+    }
+    Ok((rows, files))
 }
 
 /// `records` in parts of about [`PART_BYTES`]; none for no records.

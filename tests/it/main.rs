@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keytrail::config::Config;
-use keytrail::ingest::{Files, RecordSource, Stop};
+use keytrail::ingest::{Files, Listing, RecordSource, Stop};
 use keytrail::live::View;
 use keytrail::pipeline::{self, PipelineError, Settings};
 use keytrail::simulate::Simulation;
@@ -47,7 +47,7 @@ fn settings(lake: &Path, epoch_bytes: usize) -> Settings {
         epoch_bytes,
         snapshot_epochs: 4,
         decode: config.decoding().unwrap(),
-        engine: config.engine(true),
+        engine: config.engine(config.identity.lateness_of_files(false)),
         finite: true,
     }
 }
@@ -58,7 +58,7 @@ fn replay(settings: &Settings, from: &[PathBuf]) -> Result<Arc<View>, PipelineEr
     pipeline::run(
         settings,
         |positions| {
-            let files = Files::new(from, positions.clone(), 16 << 20)?;
+            let files = Files::new(Listing::of(from)?, positions.clone(), 16 << 20);
             Ok(Box::new(files) as Box<dyn RecordSource>)
         },
         &view,

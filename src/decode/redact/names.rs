@@ -93,15 +93,18 @@ const ENDINGS: [&str; 3] = ["passphrase", "password", "secret"];
 /// No listed name is longer; a longer one is looked at only for its ending.
 const NAME_BYTES_MAX: usize = 31;
 
-/// For the low five bits of a first byte, the lengths that listed names beginning with it have, as a set of bits.
-const LENGTHS: [u32; 32] = lengths();
+/// For the low five bits of a first byte, the lengths that listed names beginning with it have, as a set of bits; and
+/// for those of a last byte. Hardly a name that is not listed gets through both.
+const FIRST_LENGTHS: [u32; 32] = lengths(false);
+const LAST_LENGTHS: [u32; 32] = lengths(true);
 
-const fn lengths() -> [u32; 32] {
+const fn lengths(last: bool) -> [u32; 32] {
     let mut lengths = [0; 32];
     let mut at = 0;
     while at < NAMES.len() {
         let name = NAMES[at].0.as_bytes();
-        lengths[(name[0] & 31) as usize] |= 1 << name.len();
+        let byte = name[if last { name.len() - 1 } else { 0 }];
+        lengths[(byte & 31) as usize] |= 1 << name.len();
         at += 1;
     }
     lengths
@@ -110,9 +113,8 @@ const fn lengths() -> [u32; 32] {
 /// What is to be done about the value of the member `name`; `None` for nearly all.
 pub(super) fn action(name: &[u8]) -> Option<Action> {
     let (first, last) = (*name.first()?, *name.last()?);
-    let listed =
-        name.len() <= NAME_BYTES_MAX && LENGTHS[usize::from(first & 31)] & (1 << name.len()) != 0;
-    if listed {
+    let lengths = FIRST_LENGTHS[usize::from(first & 31)] & LAST_LENGTHS[usize::from(last & 31)];
+    if name.len() <= NAME_BYTES_MAX && lengths & (1 << name.len()) != 0 {
         let mut lower = [0; NAME_BYTES_MAX];
         let lower = &mut lower[..name.len()];
         lower.copy_from_slice(name);
