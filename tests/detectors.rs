@@ -8,12 +8,15 @@
 
 #[path = "support/estate.rs"]
 mod estate;
+#[path = "support/folders.rs"]
+mod folders;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use folders::folders;
 use keytrail::detect;
 use keytrail::engine::Engine;
 use keytrail::model::{Position, RawRecord};
@@ -114,14 +117,4 @@ fn records(steps: &Value) -> Vec<RawRecord> {
 
 fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
-fn folders(path: &Path) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = fs::read_dir(path)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-        .collect();
-    folders.sort();
-    folders
 }

@@ -7,11 +7,14 @@
 
 #[path = "support/estate.rs"]
 mod estate;
+#[path = "support/folders.rs"]
+mod folders;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use folders::folders;
 use keytrail::decode;
 use keytrail::model::{AuditEvent, Decoded, Position, Principal, RawRecord};
 use serde_json::Value;
@@ -142,14 +145,4 @@ fn member(event: &AuditEvent<'_>, name: &str) -> Option<Value> {
         ),
         _ => return None,
     })
-}
-
-fn folders(path: &Path) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = fs::read_dir(path)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-        .collect();
-    folders.sort();
-    folders
 }

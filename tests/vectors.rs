@@ -12,14 +12,17 @@
 mod estate;
 #[path = "support/final_rows.rs"]
 mod final_rows;
+#[path = "support/folders.rs"]
+mod folders;
 #[path = "support/orders.rs"]
 mod orders;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use final_rows::{Final, Row};
+use folders::folders;
 use keytrail::model::RawRecord;
 use orders::{LANES, message, of_arrival, over_lanes, run, shuffled};
 use serde_json::value::RawValue;
@@ -196,14 +199,4 @@ fn members(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, String> {
     let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-fn folders(path: &Path) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = fs::read_dir(path)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-        .collect();
-    folders.sort();
-    folders
 }

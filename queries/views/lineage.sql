@@ -7,6 +7,7 @@
 --
 -- A filter on `root_uid` reaches the sessions themselves. Only sessions that were obtained with another session enter the
 -- recursion; most were not, and cost one scan. It ends after 16 hops, so that a ring of sessions ends too.
+-- The four halves of `told` stay apart for that filter's sake: it does not pass through what would make one of two.
 WITH RECURSIVE obtained AS (
   SELECT DISTINCT session_uid, issued_by_session_uid
   FROM sessions

@@ -45,44 +45,39 @@ fn the_sample_configuration_is_valid() {
 
 #[test]
 fn controls_are_those_that_detectors_name() {
-    let text = fs::read_to_string("schemas/controls.toml").unwrap();
-    let table: toml::Table = text.parse().unwrap();
-    let listed = table["detector"].as_table().unwrap();
     let params = super::estate::params().detect;
     let detectors = keytrail::detect::detectors(&params);
-    assert_eq!(listed.len(), detectors.len());
-    for detector in detectors {
-        let mut named: Vec<&str> = listed[detector.name()]
-            .as_table()
-            .unwrap()
-            .values()
-            .flat_map(|list| list.as_array().unwrap())
-            .map(|id| id.as_str().unwrap())
-            .collect();
-        let mut own = detector.controls().to_vec();
-        named.sort_unstable();
-        own.sort_unstable();
-        assert_eq!(named, own, "{}", detector.name());
-    }
+    let own = detectors
+        .iter()
+        .map(|detector| (detector.name(), detector.controls()));
+    check_controls("detector", own);
 }
 
 #[test]
 fn controls_are_those_that_changes_name() {
+    let own = keytrail::model::Action::ALL
+        .iter()
+        .map(|action| (action.name(), action.controls()));
+    check_controls("lifecycle", own);
+}
+
+/// `schemas/controls.toml` lists under `section` exactly what the code names, and for each the controls that it names.
+fn check_controls<'a>(section: &str, own: impl ExactSizeIterator<Item = (&'a str, &'a [&'a str])>) {
     let text = fs::read_to_string("schemas/controls.toml").unwrap();
     let table: toml::Table = text.parse().unwrap();
-    let listed = table["lifecycle"].as_table().unwrap();
-    assert_eq!(listed.len(), keytrail::model::Action::ALL.len());
-    for action in keytrail::model::Action::ALL {
-        let mut named: Vec<&str> = listed[action.name()]
+    let listed = table[section].as_table().unwrap();
+    assert_eq!(listed.len(), own.len());
+    for (name, controls) in own {
+        let mut named: Vec<&str> = listed[name]
             .as_table()
             .unwrap()
             .values()
             .flat_map(|list| list.as_array().unwrap())
             .map(|id| id.as_str().unwrap())
             .collect();
-        let mut own = action.controls().to_vec();
+        let mut own = controls.to_vec();
         named.sort_unstable();
         own.sort_unstable();
-        assert_eq!(named, own, "{}", action.name());
+        assert_eq!(named, own, "{name}");
     }
 }
