@@ -319,6 +319,8 @@ fn flood() {
         sent += messages.len();
         let context = context(epoch, &[Arc::from(LANE)], number == keys);
         let evidence = apply(&mut engine, &records, &context);
+        // As after every epoch: what changed is remembered until it is written.
+        drop(engine.state(false));
         let (more_rows, more_amended) = follow(&evidence, &mut open);
         rows += more_rows;
         amended += more_amended;
