@@ -19,26 +19,8 @@ reads AS (
     outcome,
     event_time,
     event_uid
-  FROM events
+  FROM secret_reads
   WHERE event_date > (SELECT day FROM since)
-    AND (
-      (
-        service = 'secretsmanager.amazonaws.com'
-        AND operation IN ('GetSecretValue', 'BatchGetSecretValue')
-      )
-      OR (
-        service = 'ssm.amazonaws.com'
-        AND operation IN ('GetParameter', 'GetParameters', 'GetParametersByPath', 'GetParameterHistory')
-      )
-      OR (
-        log_source = 'key_vault'
-        AND lower(operation) IN ('secretget', 'secretbackup', 'keybackup', 'certificatebackup')
-      )
-      OR lower(operation) IN (
-        'microsoft.storage/storageaccounts/listkeys/action',
-        'microsoft.documentdb/databaseaccounts/listkeys/action'
-      )
-    )
 )
 SELECT
   r.identity_uid,

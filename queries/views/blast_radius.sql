@@ -2,8 +2,7 @@
 --
 -- An identity reached what was done by anybody behind it in a chain, for without it that would not have been done. An
 -- `identity` row names who stands further down the chain. A `secret` row is a resource, or where the log names none the
--- tenant, whose content was read; an SSM parameter counts whether it holds a secret or not. What could be reached is
--- not shown.
+-- tenant, whose content was read (`secret_reads`). What could be reached is not shown.
 --
 -- A filter on `identity_uid` is applied as soon as the chain is taken apart. The counts are over all days of the lake;
 -- the question blast-radius looks at some of them.
@@ -14,23 +13,17 @@ WITH done AS (
     event_time,
     tenant_uid,
     service,
-    resource_uids,
-    (
-      (service = 'secretsmanager.amazonaws.com' AND operation IN ('GetSecretValue', 'BatchGetSecretValue'))
-      OR (
-        service = 'ssm.amazonaws.com'
-        AND operation IN ('GetParameter', 'GetParameters', 'GetParametersByPath', 'GetParameterHistory')
-      )
-      OR (
-        log_source = 'key_vault'
-        AND lower(operation) IN ('secretget', 'secretbackup', 'keybackup', 'certificatebackup')
-      )
-      OR lower(operation) IN (
-        'microsoft.storage/storageaccounts/listkeys/action',
-        'microsoft.documentdb/databaseaccounts/listkeys/action'
-      )
-    ) AS reads_secret
+    resource_uids
   FROM events
+  WHERE outcome <> 'failure'
+),
+read AS (
+  SELECT
+    unnest(array_distinct(chain)) AS identity_uid,
+    event_time,
+    tenant_uid,
+    resource_uids
+  FROM secret_reads
   WHERE outcome <> 'failure'
 ),
 reached AS (
@@ -50,8 +43,7 @@ reached AS (
     'secret' AS kind,
     unnest(CASE WHEN cardinality(resource_uids) > 0 THEN resource_uids ELSE make_array(tenant_uid) END) AS value,
     event_time
-  FROM done
-  WHERE reads_secret
+  FROM read
   UNION ALL
   SELECT
     identity_uid,

@@ -16,7 +16,7 @@ use crate::model::{IdentityKind, Kept, Micros, SessionMethod, Tracked, Uid};
 pub(super) const CREATION_SLACK: i64 = 1;
 
 /// A way to find a fact. Seconds are those since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Handle {
     /// A call that a service may forward.
     Call(Uid),

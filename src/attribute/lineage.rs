@@ -67,20 +67,13 @@ pub(super) struct Lineage {
 }
 
 impl Lineage {
-    /// The best answer there is now.
-    pub(super) fn resolve(
-        &self,
-        alone: &Attribution,
-        seek: &Seek,
-        at: Micros,
-        names: &mut Names,
-    ) -> Resolved {
-        let known = Known {
+    /// What the best answer there is now is a function of.
+    pub(super) const fn known(&self) -> Known<'_> {
+        Known {
             facts: &self.facts,
             directory: &self.directory,
             users: &self.users,
-        };
-        known.resolve(alone, seek, at, names)
+        }
     }
 
     /// Lets an event wait.
@@ -290,7 +283,8 @@ impl Lineage {
             return;
         };
         let Resolved { mut word, open } =
-            self.resolve(&waiting.alone, &waiting.seek, event.0, names);
+            self.known()
+                .resolve(&waiting.alone, &waiting.seek, event.0, names);
         if waiting.settled && word.status == Status::Pending {
             word.status = Status::Unattributed;
             word.because(INCOMPLETE);

@@ -184,7 +184,10 @@ impl Attributor {
     fn answer(&mut self, draft: &Draft, at: Micros) -> (Attribution, bool) {
         match &draft.seek {
             Some(seek) => {
-                let resolved = self.lineage.resolve(&draft.word, seek, at, &mut self.names);
+                let resolved = self
+                    .lineage
+                    .known()
+                    .resolve(&draft.word, seek, at, &mut self.names);
                 (resolved.word, resolved.open)
             }
             None => {
@@ -471,24 +474,15 @@ impl Attributor {
 
     /// What changed since the last call, or everything if `all`.
     pub fn written(&mut self, all: bool) -> Written {
-        macro_rules! written {
-            ($map:expr) => {
-                if all {
-                    $map.take_all()
-                } else {
-                    $map.take_changes()
-                }
-            };
-        }
         let lineage = &mut self.lineage;
         Written {
-            sessions: written!(lineage.facts.sessions),
-            told: written!(lineage.facts.told),
-            trusted: written!(lineage.facts.trusted),
-            names: written!(lineage.directory.names),
-            additions: written!(lineage.facts.additions),
-            traces: written!(lineage.users.traces),
-            waiting: written!(lineage.waiting),
+            sessions: lineage.facts.sessions.written(all),
+            told: lineage.facts.told.written(all),
+            trusted: lineage.facts.trusted.written(all),
+            names: lineage.directory.names.written(all),
+            additions: lineage.facts.additions.written(all),
+            traces: lineage.users.traces.written(all),
+            waiting: lineage.waiting.written(all),
             evicted: self.evicted(),
         }
     }

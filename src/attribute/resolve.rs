@@ -106,16 +106,10 @@ impl Known<'_> {
             return true;
         };
         let by = &told.parent;
-        word.identity_uid = by.identity_uid.clone();
-        word.identity_kind = by.identity_kind;
-        word.actor_type = by.actor_type;
-        word.origin_uid = by.origin_uid.clone();
-        word.chain = by.chain.clone();
+        inherit(word, by);
         word.acting_uid = by.acting_uid.clone();
         word.credential_uid = by.credential_uid.clone();
         word.credential_kind = by.credential_kind;
-        word.session_uid = by.session_uid.clone();
-        word.workload_uid = by.workload_uid.clone();
         word.on_behalf_of = by.on_behalf_of.clone();
         word.confidence = by.confidence;
         word.method = Method::SharedEvent;
@@ -428,6 +422,13 @@ fn verdict(session: &Session, by: &Parent, word: &Attribution) -> ActorType {
 
 /// The call was forwarded for `by`: same principal, and now its credential and chain are known.
 fn caused(word: &mut Attribution, by: &Parent, proof: Confidence) {
+    inherit(word, by);
+    word.confidence = word.confidence.min(by.confidence).min(proof);
+    word.method = Method::Forwarded;
+}
+
+/// Takes over who stands behind the call, and the session and workload they used.
+fn inherit(word: &mut Attribution, by: &Parent) {
     word.identity_uid = by.identity_uid.clone();
     word.identity_kind = by.identity_kind;
     word.actor_type = by.actor_type;
@@ -435,8 +436,6 @@ fn caused(word: &mut Attribution, by: &Parent, proof: Confidence) {
     word.chain = by.chain.clone();
     word.session_uid = by.session_uid.clone();
     word.workload_uid = by.workload_uid.clone();
-    word.confidence = word.confidence.min(by.confidence).min(proof);
-    word.method = Method::Forwarded;
 }
 
 /// Takes over whether the parent's answer is settled and whole. Whether it can still change.

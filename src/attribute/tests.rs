@@ -18,8 +18,41 @@ fn params() -> Params {
     }
 }
 
-fn text(text: &str) -> Option<Cow<'static, str>> {
+pub(super) fn text(text: &str) -> Option<Cow<'static, str>> {
     Some(Cow::Owned(text.to_owned()))
+}
+
+/// An event of which only source, tenant, operation and caller are told.
+pub(super) fn event_of(
+    source: LogSource,
+    tenant: &str,
+    (service, operation): (&str, &str),
+    principal: Principal<'static>,
+) -> AuditEvent<'static> {
+    AuditEvent {
+        source,
+        event_uid: Cow::Borrowed("e1"),
+        action_uid: Cow::Borrowed("e1"),
+        shared_event_uid: None,
+        request_uid: None,
+        event_time: T0,
+        tenant_uid: text(tenant),
+        region: None,
+        service: Cow::Owned(service.to_owned()),
+        operation: Cow::Owned(operation.to_owned()),
+        read_only: None,
+        outcome: Outcome::Success,
+        error_code: None,
+        error_message: None,
+        principal,
+        network: Network::default(),
+        resources: Vec::new(),
+        params_json: None,
+        issued: None,
+        details: Details::default(),
+        addendum: None,
+        flags: Flags::none(),
+    }
 }
 
 fn event(
@@ -28,29 +61,13 @@ fn event(
     operation: &str,
     principal: AwsPrincipal<'static>,
 ) -> AuditEvent<'static> {
+    let call = ("sts.amazonaws.com", operation);
+    let principal = Principal::Aws(principal);
     AuditEvent {
-        source: LogSource::CloudTrail,
         event_uid: Cow::Owned(uid.to_owned()),
         action_uid: Cow::Owned(uid.to_owned()),
-        shared_event_uid: None,
-        request_uid: None,
         event_time: T0.plus(second * Micros::SECOND),
-        tenant_uid: text("111122223333"),
-        region: None,
-        service: Cow::Borrowed("sts.amazonaws.com"),
-        operation: Cow::Owned(operation.to_owned()),
-        read_only: None,
-        outcome: Outcome::Success,
-        error_code: None,
-        error_message: None,
-        principal: Principal::Aws(principal),
-        network: Network::default(),
-        resources: Vec::new(),
-        params_json: None,
-        issued: None,
-        details: Details::default(),
-        addendum: None,
-        flags: Flags::none(),
+        ..event_of(LogSource::CloudTrail, "111122223333", call, principal)
     }
 }
 
@@ -90,14 +107,7 @@ fn assume(
     event.issued = Some(Issued {
         key_id: text(key),
         session_principal_id: text(&format!("{role}:name")),
-        role_arn: None,
-        target: None,
-        session_name: None,
-        source_identity: None,
-        expires_at: None,
-        subject: None,
-        audience: None,
-        issuer: None,
+        ..Issued::default()
     });
     event
 }

@@ -11,11 +11,10 @@ use std::sync::Arc;
 use anyhow::Result;
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 use arrow::record_batch::RecordBatch;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use clap::Args;
 
 use super::{Exit, Lake, Output, block_on};
-use crate::query::{Format, Session};
+use crate::query::{Format, Session, formatted};
 
 /// Rows of a section that are shown. A person reads no more of them, and the count of all is said.
 const ROWS_MAX: usize = 50;
@@ -270,27 +269,11 @@ async fn rows(session: &Session, sql: &str) -> Result<Vec<Vec<Option<String>>>> 
 
 /// Every value as text, row by row; nothing where there is none.
 fn texts(batches: &[RecordBatch]) -> Result<Vec<Vec<Option<String>>>> {
-    let options = FormatOptions::default().with_display_error(true);
-    let mut rows = Vec::new();
-    for batch in batches {
-        let columns = batch
-            .columns()
-            .iter()
-            .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
-            .collect::<Result<Vec<_>, _>>()?;
-        for row in 0..batch.num_rows() {
-            let values = batch.columns().iter().zip(&columns);
-            rows.push(
-                values
-                    .map(|(column, text)| {
-                        let text = column.is_valid(row).then(|| text.value(row).to_string());
-                        text.filter(|text| !text.is_empty())
-                    })
-                    .collect(),
-            );
-        }
-    }
-    Ok(rows)
+    let told = |text: String| Some(text).filter(|text| !text.is_empty());
+    let rows = formatted(batches)?.into_iter();
+    Ok(rows
+        .map(|row| row.into_iter().map(told).collect())
+        .collect())
 }
 
 /// The answer for people: a title and a table for each section.

@@ -195,14 +195,9 @@ impl Links {
 
     /// What changed since the last call, or everything if `all`.
     pub fn written(&mut self, all: bool) -> WrittenLinks {
-        let (known, twins) = if all {
-            (self.known.take_all(), self.twins.take_all())
-        } else {
-            (self.known.take_changes(), self.twins.take_changes())
-        };
         WrittenLinks {
-            known,
-            twins,
+            known: self.known.written(all),
+            twins: self.twins.written(all),
             evicted: self.evicted,
         }
     }

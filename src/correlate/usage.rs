@@ -153,11 +153,7 @@ impl UsageCounter {
 
     /// What must survive a restart: changes since the last call, or everything if `all`.
     pub fn written(&mut self, all: bool) -> Changes<UsageKey, DayUse> {
-        if all {
-            self.days.take_all()
-        } else {
-            self.days.take_changes()
-        }
+        self.days.written(all)
     }
 
     /// Continues from what [`UsageCounter::written`] gave.

@@ -64,11 +64,7 @@ impl Duplicates {
 
     /// What must survive a restart: changes since the last call, or everything if `all`.
     pub(super) fn written(&mut self, all: bool) -> Changes<Key, (i64, u64)> {
-        if all {
-            self.seen.take_all()
-        } else {
-            self.seen.take_changes()
-        }
+        self.seen.written(all)
     }
 
     /// Continues from what [`Duplicates::written`] gave.

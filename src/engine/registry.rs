@@ -74,6 +74,23 @@ impl KnownIdentity {
     }
 }
 
+impl KnownCredential {
+    /// A credential of `identity` of which nothing is told yet.
+    const fn of(identity: Uid) -> Self {
+        Self {
+            version: 0,
+            identity,
+            kind: None,
+            standing: Standing::Active,
+            created_at: None,
+            expires_at: None,
+            disabled_at: None,
+            deleted_at: None,
+            rotated_from: None,
+        }
+    }
+}
+
 /// What the last version of a credential says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KnownCredential {
@@ -103,14 +120,8 @@ impl Engine {
         if !self.credentials.contains(credential) {
             let known = KnownCredential {
                 version: 1,
-                identity: acting.clone(),
                 kind: sighting.by.credential_kind,
-                standing: Standing::Active,
-                created_at: None,
-                expires_at: None,
-                disabled_at: None,
-                deleted_at: None,
-                rotated_from: None,
+                ..KnownCredential::of(acting.clone())
             };
             self.rows.credential(credential, &known, sighting);
             self.credentials.insert(credential.clone(), known);
@@ -239,17 +250,7 @@ impl Engine {
         let uid = self.attributor.intern(&changed.uid);
         let mut known = match self.credentials.get(&uid) {
             Some(known) => known.clone(),
-            None => KnownCredential {
-                version: 0,
-                identity: target.cloned().unwrap_or_else(|| uid.clone()),
-                kind: None,
-                standing: Standing::Active,
-                created_at: None,
-                expires_at: None,
-                disabled_at: None,
-                deleted_at: None,
-                rotated_from: None,
-            },
+            None => KnownCredential::of(target.unwrap_or(&uid).clone()),
         };
         known.version += 1;
         known.kind = known.kind.or(Some(changed.kind));

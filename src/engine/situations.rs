@@ -223,11 +223,7 @@ impl Situations {
     }
 
     pub(super) fn written(&mut self, all: bool) -> Changes<Key, Situation> {
-        if all {
-            self.open.take_all()
-        } else {
-            self.open.take_changes()
-        }
+        self.open.written(all)
     }
 
     pub(super) fn restore(&mut self, changes: Changes<Key, Situation>) {

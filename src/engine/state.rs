@@ -89,27 +89,18 @@ pub struct Loaded(pub Vec<Vec<u8>>);
 impl Engine {
     /// What changed since the last call, or everything if `all`.
     pub fn state(&mut self, all: bool) -> State {
-        macro_rules! written {
-            ($map:expr) => {
-                if all {
-                    $map.take_all()
-                } else {
-                    $map.take_changes()
-                }
-            };
-        }
         State(Written {
             attributor: self.attributor.written(all),
             duplicates: self.duplicates.written(all),
             duplicates_evicted: self.duplicates.evicted,
             watermark: self.watermark.clone(),
-            waiting: written!(self.waiting),
-            profiles: written!(self.profiles),
+            waiting: self.waiting.written(all),
+            profiles: self.profiles.written(all),
             profiles_evicted: self.profiles_evicted,
             waiting_evicted: self.waiting_evicted,
             usage: self.usage.written(all),
-            identities: written!(self.identities),
-            credentials: written!(self.credentials),
+            identities: self.identities.written(all),
+            credentials: self.credentials.written(all),
             links: self.links.written(all),
             situations: self.situations.written(all),
             situations_evicted: self.situations.evicted,

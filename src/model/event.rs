@@ -399,7 +399,7 @@ pub struct AzurePrincipal<'a> {
 }
 
 /// A temporary credential that an event issued: the fact lineage is built from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Issued<'a> {
     /// The issued access key id. Absent where the answer was left out of the record (LIN-12).
     pub key_id: Option<Text<'a>>,

@@ -9,28 +9,22 @@ use std::hash::Hash;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 
-use super::Changes;
+use super::changes::{Changes, Entry, Log};
 
-/// An unordered map with a list of the keys touched since the last [`Kept::take_changes`].
+/// An unordered map with a log of what changed since it was last [written](Kept::written).
 #[derive(Clone, Debug)]
 pub struct Kept<K, V> {
     entries: HashMap<K, Entry<V>, FixedState>,
-    /// Keys that were changed or removed; one can stand here more than once.
-    changed: Vec<K>,
-}
-
-#[derive(Clone, Debug)]
-struct Entry<V> {
-    value: V,
-    changed: bool,
+    log: Log<K>,
 }
 
 impl<K, V> Default for Kept<K, V> {
     fn default() -> Self {
         Self {
             entries: HashMap::default(),
-            changed: Vec::new(),
+            log: Log::default(),
         }
     }
 }
@@ -61,43 +55,36 @@ impl<K: Ord + Hash + Clone, V> Kept<K, V> {
     /// The value at `key`, which counts as changed from now on.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let entry = self.entries.get_mut(key)?;
-        if !entry.changed {
-            entry.changed = true;
-            self.changed.push(key.clone());
-        }
-        Some(&mut entry.value)
+        Some(self.log.touch(key, entry))
     }
 
     /// The value at `key`, made by `new` if there is none. It counts as changed from now on.
     pub fn entry(&mut self, key: &K, new: impl FnOnce() -> V) -> &mut V {
-        let entry = self.entries.entry_ref(key).or_insert_with(|| Entry {
-            value: new(),
-            changed: false,
-        });
-        if !entry.changed {
-            entry.changed = true;
-            self.changed.push(key.clone());
-        }
-        &mut entry.value
+        let entry = self
+            .entries
+            .entry_ref(key)
+            .or_insert_with(|| Entry::unchanged(new()));
+        self.log.touch(key, entry)
     }
 
     /// Sets the value at `key` and returns the one before.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let entry = Entry {
-            value,
-            changed: true,
-        };
-        let before = self.entries.insert(key.clone(), entry);
-        if before.as_ref().is_none_or(|before| !before.changed) {
-            self.changed.push(key);
+        match self.entries.entry_ref(&key) {
+            EntryRef::Occupied(mut known) => {
+                let before = self.log.touch(&key, known.get_mut());
+                Some(std::mem::replace(before, value))
+            }
+            EntryRef::Vacant(place) => {
+                self.log.touch(&key, place.insert(Entry::unchanged(value)));
+                None
+            }
         }
-        before.map(|before| before.value)
     }
 
     /// Takes the value at `key` out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let entry = self.entries.remove(key)?;
-        self.changed.push(key.clone());
+        self.log.removed(key);
         Some(entry.value)
     }
 
@@ -108,54 +95,30 @@ impl<K: Ord + Hash + Clone, V> Kept<K, V> {
 }
 
 impl<K: Ord + Hash + Clone, V: Clone> Kept<K, V> {
-    /// What changed since the last call, in the order of the keys.
-    pub fn take_changes(&mut self) -> Changes<K, V> {
-        let mut changed = std::mem::take(&mut self.changed);
-        changed.sort();
-        changed.dedup();
-        changed
+    /// What changed since the last call, or every entry if `all`; in key order.
+    pub fn written(&mut self, all: bool) -> Changes<K, V> {
+        if all {
+            let mut all = self.log.take_all(self.entries.iter_mut());
+            all.sort_by(|a, b| a.0.cmp(&b.0));
+            return all;
+        }
+        self.log
+            .take()
             .into_iter()
             .map(|key| {
-                let entry = self.entries.get_mut(&key);
-                let value = entry.map(|entry| {
-                    entry.changed = false;
-                    entry.value.clone()
-                });
+                let value = self.entries.get_mut(&key).map(Entry::written);
                 (key, value)
             })
             .collect()
     }
 
-    /// Every entry as a change from an empty map. What changed is forgotten: a snapshot covers it.
-    pub fn take_all(&mut self) -> Changes<K, V> {
-        self.changed.clear();
-        let mut all: Changes<K, V> = self
-            .entries
-            .iter_mut()
-            .map(|(key, entry)| {
-                entry.changed = false;
-                (key.clone(), Some(entry.value.clone()))
-            })
-            .collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all
-    }
-
-    /// Makes the changes that [`Kept::take_changes`] or [`Kept::take_all`] wrote down.
+    /// Makes the changes that [`Kept::written`] wrote down.
     pub fn apply(&mut self, changes: Changes<K, V>) {
         for (key, value) in changes {
             match value {
-                Some(value) => {
-                    let entry = Entry {
-                        value,
-                        changed: false,
-                    };
-                    self.entries.insert(key, entry);
-                }
-                None => {
-                    self.entries.remove(&key);
-                }
-            }
+                Some(value) => self.entries.insert(key, Entry::unchanged(value)),
+                None => self.entries.remove(&key),
+            };
         }
     }
 }
@@ -169,19 +132,19 @@ mod tests {
         let mut map = Kept::default();
         map.insert(1, "a");
         map.insert(2, "b");
-        let first = map.take_all();
+        let first = map.written(true);
         map.remove(&1);
         map.insert(1, "z");
         map.remove(&1);
         *map.get_mut(&2).unwrap() = "c";
         *map.entry(&3, || "x") = "d";
-        let second = map.take_changes();
+        let second = map.written(false);
         assert_eq!(second, [(1, None), (2, Some("c")), (3, Some("d"))]);
-        assert!(map.take_changes().is_empty());
+        assert!(map.written(false).is_empty());
 
         let mut restored = Kept::default();
         restored.apply(first);
         restored.apply(second);
-        assert_eq!(restored.take_all(), map.take_all());
+        assert_eq!(restored.written(true), map.written(true));
     }
 }

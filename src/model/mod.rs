@@ -4,6 +4,7 @@
 //! words, so this one imports no other.
 
 mod attribution;
+mod changes;
 mod digest;
 mod event;
 mod finding;
@@ -16,6 +17,7 @@ mod time;
 mod tracked;
 
 pub use attribution::{Attribution, Confidence, Method, Reason, SessionMethod, Status};
+pub use changes::Changes;
 pub use digest::{Canon, Digest, Sha256Digest, hex, sha256};
 pub use event::{
     Addendum, AuditEvent, AwsPrincipal, AzurePrincipal, AzureSubject, Details, Flags, Issued,
@@ -28,4 +30,4 @@ pub use lifecycle::{Action, Change, ChangedCredential, Target};
 pub use record::{Decoded, DecodedRecord, Piece, Position, RawRecord};
 pub use reject::{Ignored, Reject, RejectCode};
 pub use time::{Day, Micros};
-pub use tracked::{Changes, Tracked};
+pub use tracked::Tracked;

@@ -1,32 +1,22 @@
-//! An ordered map that remembers which of its entries changed: what a state delta is written from.
-//!
-//! A snapshot is a delta from nothing, so there is one format and one way to restore: apply what was written, in order.
+//! An ordered map that remembers which of its entries changed.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{self, BTreeMap};
 use std::ops::RangeBounds;
 
-/// Changed entries: a value that was set, or `None` for one that was removed.
-pub type Changes<K, V> = Vec<(K, Option<V>)>;
+use super::changes::{Changes, Entry, Log};
 
-/// An ordered map with a list of the keys touched since the last [`Tracked::take_changes`].
+/// An ordered map with a log of what changed since it was last [written](Tracked::written).
 #[derive(Clone, Debug)]
 pub struct Tracked<K, V> {
     entries: BTreeMap<K, Entry<V>>,
-    /// Keys that were changed or removed; one can stand here more than once.
-    changed: Vec<K>,
-}
-
-#[derive(Clone, Debug)]
-struct Entry<V> {
-    value: V,
-    changed: bool,
+    log: Log<K>,
 }
 
 impl<K, V> Default for Tracked<K, V> {
     fn default() -> Self {
         Self {
             entries: BTreeMap::new(),
-            changed: Vec::new(),
+            log: Log::default(),
         }
     }
 }
@@ -57,43 +47,38 @@ impl<K: Ord + Clone, V> Tracked<K, V> {
     /// The value at `key`, which counts as changed from now on.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let entry = self.entries.get_mut(key)?;
-        if !entry.changed {
-            entry.changed = true;
-            self.changed.push(key.clone());
-        }
-        Some(&mut entry.value)
+        Some(self.log.touch(key, entry))
     }
 
     /// The value at `key`, made by `new` if there is none. It counts as changed from now on.
     pub fn entry(&mut self, key: &K, new: impl FnOnce() -> V) -> &mut V {
-        let entry = self.entries.entry(key.clone()).or_insert_with(|| Entry {
-            value: new(),
-            changed: false,
-        });
-        if !entry.changed {
-            entry.changed = true;
-            self.changed.push(key.clone());
-        }
-        &mut entry.value
+        let entry = self
+            .entries
+            .entry(key.clone())
+            .or_insert_with(|| Entry::unchanged(new()));
+        self.log.touch(key, entry)
     }
 
     /// Sets the value at `key` and returns the one before.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let entry = Entry {
-            value,
-            changed: true,
-        };
-        let before = self.entries.insert(key.clone(), entry);
-        if before.as_ref().is_none_or(|before| !before.changed) {
-            self.changed.push(key);
+        match self.entries.entry(key) {
+            btree_map::Entry::Occupied(mut known) => {
+                let key = known.key().clone();
+                let before = self.log.touch(&key, known.get_mut());
+                Some(std::mem::replace(before, value))
+            }
+            btree_map::Entry::Vacant(place) => {
+                let key = place.key().clone();
+                self.log.touch(&key, place.insert(Entry::unchanged(value)));
+                None
+            }
         }
-        before.map(|before| before.value)
     }
 
     /// Takes the value at `key` out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let entry = self.entries.remove(key)?;
-        self.changed.push(key.clone());
+        self.log.removed(key);
         Some(entry.value)
     }
 
@@ -109,7 +94,7 @@ impl<K: Ord + Clone, V> Tracked<K, V> {
             return None;
         }
         let (key, entry) = entry.remove_entry();
-        self.changed.push(key.clone());
+        self.log.removed(&key);
         Some((key, entry.value))
     }
 
@@ -124,51 +109,28 @@ impl<K: Ord + Clone, V> Tracked<K, V> {
 }
 
 impl<K: Ord + Clone, V: Clone> Tracked<K, V> {
-    /// What changed since this was last asked, in key order.
-    pub fn take_changes(&mut self) -> Changes<K, V> {
-        let mut changed = std::mem::take(&mut self.changed);
-        changed.sort();
-        changed.dedup();
-        changed
+    /// What changed since the last call, or every entry if `all`; in key order.
+    pub fn written(&mut self, all: bool) -> Changes<K, V> {
+        if all {
+            return self.log.take_all(self.entries.iter_mut());
+        }
+        self.log
+            .take()
             .into_iter()
             .map(|key| {
-                let entry = self.entries.get_mut(&key);
-                let value = entry.map(|entry| {
-                    entry.changed = false;
-                    entry.value.clone()
-                });
+                let value = self.entries.get_mut(&key).map(Entry::written);
                 (key, value)
             })
             .collect()
     }
 
-    /// Every entry, as changes from an empty map. What changed is forgotten: a snapshot covers it.
-    pub fn take_all(&mut self) -> Changes<K, V> {
-        self.changed.clear();
-        self.entries
-            .iter_mut()
-            .map(|(key, entry)| {
-                entry.changed = false;
-                (key.clone(), Some(entry.value.clone()))
-            })
-            .collect()
-    }
-
-    /// Makes the changes that [`Tracked::take_changes`] or [`Tracked::take_all`] wrote down.
+    /// Makes the changes that [`Tracked::written`] wrote down.
     pub fn apply(&mut self, changes: Changes<K, V>) {
         for (key, value) in changes {
             match value {
-                Some(value) => {
-                    let entry = Entry {
-                        value,
-                        changed: false,
-                    };
-                    self.entries.insert(key, entry);
-                }
-                None => {
-                    self.entries.remove(&key);
-                }
-            }
+                Some(value) => self.entries.insert(key, Entry::unchanged(value)),
+                None => self.entries.remove(&key),
+            };
         }
     }
 }
@@ -182,17 +144,30 @@ mod tests {
         let mut map = Tracked::default();
         map.insert(1, "a");
         map.insert(2, "b");
-        let first = map.take_all();
+        let first = map.written(true);
         map.remove(&1);
         *map.get_mut(&2).unwrap() = "c";
         map.insert(3, "d");
-        let second = map.take_changes();
+        let second = map.written(false);
         assert_eq!(second, [(1, None), (2, Some("c")), (3, Some("d"))]);
-        assert!(map.take_changes().is_empty());
+        assert!(map.written(false).is_empty());
 
         let mut restored = Tracked::default();
         restored.apply(first);
         restored.apply(second);
         assert!(restored.iter().eq(map.iter()));
+    }
+
+    #[test]
+    fn setting_a_value_again_returns_the_one_before_and_is_written() {
+        let mut map = Tracked::default();
+        assert_eq!(map.insert(1, "a"), None);
+        map.written(true);
+        assert_eq!(map.insert(1, "b"), Some("a"));
+        assert_eq!(map.insert(1, "c"), Some("b"));
+        assert_eq!(map.written(false), [(1, Some("c"))]);
+        assert_eq!(map.pop_first_if(|key| *key > 1), None);
+        assert_eq!(map.pop_first_if(|key| *key == 1), Some((1, "c")));
+        assert_eq!(map.written(false), [(1, None)]);
     }
 }

@@ -132,8 +132,8 @@ fn write_markdown(
     Ok(())
 }
 
-/// Every value as text, row by row.
-fn formatted(batches: &[RecordBatch]) -> Result<Vec<Vec<String>>, QueryError> {
+/// Every value as text, row by row; empty where there is none.
+pub fn formatted(batches: &[RecordBatch]) -> Result<Vec<Vec<String>>, QueryError> {
     let options = FormatOptions::default().with_display_error(true);
     let mut rows = Vec::new();
     for batch in batches {

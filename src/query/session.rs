@@ -24,8 +24,12 @@ use crate::lake::TABLES_DIR;
 const MEMORY_MAX: usize = 4 << 30;
 
 /// The views, in the order in which they build on each other.
-const VIEWS: [(&str, &str); 7] = [
+const VIEWS: [(&str, &str); 8] = [
     ("events", include_str!("../../queries/views/events.sql")),
+    (
+        "secret_reads",
+        include_str!("../../queries/views/secret_reads.sql"),
+    ),
     (
         "blast_radius",
         include_str!("../../queries/views/blast_radius.sql"),

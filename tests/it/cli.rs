@@ -1,18 +1,9 @@
 //! The program as people and scripts meet it: exit codes, streams, messages.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use super::{estate, write_estate};
-
-fn keytrail(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_keytrail"))
-        .args(arguments)
-        .env_remove("KEYTRAIL_DATA")
-        .env_remove("KEYTRAIL_CONFIG")
-        .output()
-        .unwrap()
-}
+use super::{estate, keytrail, write_estate};
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()

@@ -2,19 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
-fn keytrail(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_keytrail"))
-        .args(arguments)
-        .env_remove("KEYTRAIL_DATA")
-        .env_remove("KEYTRAIL_CONFIG")
-        .output()
-        .unwrap()
-}
+use super::keytrail;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

@@ -13,6 +13,7 @@ mod schemas;
 mod sql;
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +66,16 @@ fn replay(settings: &Settings, from: &[PathBuf]) -> Result<Arc<View>, PipelineEr
         &Stop::default(),
     )?;
     Ok(view)
+}
+
+/// Runs the program itself, with no settings of whoever runs the tests.
+fn keytrail(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_keytrail"))
+        .args(arguments)
+        .env_remove("KEYTRAIL_DATA")
+        .env_remove("KEYTRAIL_CONFIG")
+        .output()
+        .unwrap()
 }
 
 /// Waits for what an async function gives.

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::super::privilege;
 use super::{
-    Action, Change, ChangedCredential, Detail, Fields, Target, TrustedSubject, guid, member, text,
+    Action, Change, ChangedCredential, Detail, Fields, Target, TrustedSubject, change, guid,
+    member, text,
 };
 use crate::model::{AuditEvent, AzureSubject, CredentialKind, Outcome, Principal};
 
@@ -38,7 +39,7 @@ pub(super) fn changes(event: &AuditEvent<'_>) -> Vec<Change> {
             vault_opened(event)
         }
         _ if done && operation.ends_with("/regeneratekey/action") => {
-            vec![row(Action::Rotate, None, facts(event))]
+            vec![change(Action::Rotate, None, facts(event))]
         }
         _ if asked && carries_identity(operation) => identity_handed(event),
         _ => Vec::new(),
@@ -114,7 +115,7 @@ fn role_taken(event: &AuditEvent<'_>) -> Change {
     detail.put("scope", fields.text("re.properties.scope"));
     match fields.text("re.properties.principalId") {
         Some(principal) => assignment(event, Action::Revoke, (principal, kind), role, detail),
-        None => row(Action::Revoke, None, detail),
+        None => change(Action::Revoke, None, detail),
     }
 }
 
@@ -141,7 +142,7 @@ fn assignment(
     detail.put("role", role.map(|role| role.to_ascii_lowercase()));
     Change {
         privilege,
-        ..row(action, target.map(Target::Uid), detail)
+        ..change(action, target.map(Target::Uid), detail)
     }
 }
 
@@ -152,7 +153,7 @@ fn elevated(event: &AuditEvent<'_>) -> Change {
     let target = caller(event);
     Change {
         privilege: Some(privilege::of_role_definition("User Access Administrator")),
-        ..row(Action::Grant, target, detail)
+        ..change(Action::Grant, target, detail)
     }
 }
 
@@ -174,7 +175,7 @@ fn role_defined(event: &AuditEvent<'_>) -> Change {
         }
     }
     detail.list("actions", actions);
-    row(Action::Grant, None, detail)
+    change(Action::Grant, None, detail)
 }
 
 /// A user-assigned identity. Its principal stands in the answer only, so it may be known by its path alone (B.5).
@@ -190,7 +191,7 @@ fn identity(event: &AuditEvent<'_>, action: Action) -> Change {
         // The action of handing it out stands below the identity in some exports.
         _ => resource(event).map(|path| Target::Arn(path.trim_end_matches("/assign").to_owned())),
     };
-    row(action, target, facts(event))
+    change(action, target, facts(event))
 }
 
 fn federated(event: &AuditEvent<'_>, action: Action) -> Change {
@@ -212,7 +213,7 @@ fn federated(event: &AuditEvent<'_>, action: Action) -> Change {
     });
     Change {
         credential,
-        ..row(action, path.map(|path| Target::Arn(owner(&path))), detail)
+        ..change(action, path.map(|path| Target::Arn(owner(&path))), detail)
     }
 }
 
@@ -237,7 +238,7 @@ fn vault_opened(event: &AuditEvent<'_>) -> Vec<Change> {
             detail.list(name, texts.map(str::to_owned).collect());
         }
         let target = Target::Uid(format!("entra:unknown:{object}"));
-        Some(row(Action::Grant, Some(target), detail))
+        Some(change(Action::Grant, Some(target), detail))
     });
     rows.collect()
 }
@@ -261,24 +262,14 @@ fn identity_handed(event: &AuditEvent<'_>) -> Vec<Change> {
         paths.sort_unstable();
         rows.extend(paths.into_iter().map(|(path, taken)| {
             let action = if taken { Action::Revoke } else { Action::Grant };
-            row(action, Some(Target::Arn(path)), detail())
+            change(action, Some(Target::Arn(path)), detail())
         }));
     }
     if kind.to_ascii_lowercase().contains("systemassigned") {
         let path = resource(event).map(Target::Arn);
-        rows.push(row(Action::Grant, path, detail()));
+        rows.push(change(Action::Grant, path, detail()));
     }
     rows
-}
-
-fn row(action: Action, target: Option<Target>, detail: Detail) -> Change {
-    Change {
-        action,
-        target,
-        credential: None,
-        detail: detail.finish(),
-        privilege: None,
-    }
 }
 
 fn facts(event: &AuditEvent<'_>) -> Detail {

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::super::privilege;
 use super::{
-    Action, Change, ChangedCredential, Detail, Fields, Naming, Target, member, scalar, services,
+    Action, Change, ChangedCredential, Detail, Fields, Naming, Target, change, member, scalar,
+    services,
 };
 use crate::model::{AuditEvent, AwsPrincipal, CredentialKind, Micros, Principal, PrincipalType};
 
@@ -352,11 +353,8 @@ fn identity(event: &AuditEvent<'_>, action: Action, whose: Whose) -> Change {
         Whose::Nobody => None,
     };
     Change {
-        action,
-        target,
-        credential: None,
-        detail: detail.finish(),
         privilege,
+        ..change(action, target, detail)
     }
 }
 

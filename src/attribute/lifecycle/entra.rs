@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::super::privilege;
 use super::values::{Federated, Key, federated, keys, plain};
 use super::{
-    Action, Change, ChangedCredential, Detail, Target, TrustedSubject, guid, member, parsed, text,
+    Action, Change, ChangedCredential, Detail, Target, TrustedSubject, change, guid, member,
+    parsed, text,
 };
 use crate::model::{AuditEvent, CredentialKind};
 
@@ -442,15 +443,5 @@ impl Entry {
         let pair = pairs
             .find(|pair| text(pair, "key").is_some_and(|found| found.eq_ignore_ascii_case(key)))?;
         text(pair, "value")
-    }
-}
-
-fn change(action: Action, target: Option<Target>, detail: Detail) -> Change {
-    Change {
-        action,
-        target,
-        credential: None,
-        detail: detail.finish(),
-        privilege: None,
     }
 }

@@ -141,6 +141,17 @@ impl Fields {
     }
 }
 
+/// A change of an identity, with neither a credential nor privilege.
+fn change(action: Action, target: Option<Target>, detail: Detail) -> Change {
+    Change {
+        action,
+        target,
+        credential: None,
+        detail: detail.finish(),
+        privilege: None,
+    }
+}
+
 /// JSON text as a value. What is absent or broken is `null`, which has no members.
 fn parsed(text: Option<&Cow<'_, str>>) -> Value {
     text.and_then(|text| serde_json::from_str(text).ok())

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::super::privilege;
 use super::aws::{account, principals};
-use super::{Action, Change, Detail, Fields, Target, text};
+use super::{Action, Change, Detail, Fields, Target, change, text};
 use crate::model::AuditEvent;
 
 pub(super) fn changes(event: &AuditEvent<'_>) -> Vec<Change> {
@@ -182,11 +182,8 @@ fn other(event: &AuditEvent<'_>, action: Action) -> Option<Change> {
     detail.list("roles", fields.texts("re.profile.roleArns|rq.roleArns"));
     let policy = fields.text("rq.managedPolicyArn|rq.policyArn");
     Some(Change {
-        action,
-        target: subject(event, &fields),
-        credential: None,
-        detail: detail.finish(),
         privilege: policy.map(|arn| privilege::of_policy_arn(&arn)),
+        ..change(action, subject(event, &fields), detail)
     })
 }
 
@@ -259,7 +256,7 @@ fn bound(event: &AuditEvent<'_>) -> Vec<Change> {
     );
     let taken = event.operation == "DisassociateIamInstanceProfile";
     let action = if taken { Action::Revoke } else { Action::Grant };
-    let change = |target: Option<Target>| {
+    let bound = |target: Option<Target>| {
         let mut detail = Detail::default();
         fields.tell(&mut detail, &WORKLOAD_FACTS);
         detail.put("instance_profile", profile.clone());
@@ -267,16 +264,10 @@ fn bound(event: &AuditEvent<'_>) -> Vec<Change> {
             let ids = instances.iter().filter_map(|one| text(one, "instanceId"));
             detail.list("instances", ids.collect());
         }
-        Change {
-            action,
-            target,
-            credential: None,
-            detail: detail.finish(),
-            privilege: None,
-        }
+        change(action, target, detail)
     };
     if roles.is_empty() && (taken || profile.is_some()) {
-        return vec![change(None)];
+        return vec![bound(None)];
     }
     let targets = roles.into_iter().map(|role| {
         if role.starts_with("arn:") {
@@ -288,5 +279,5 @@ fn bound(event: &AuditEvent<'_>) -> Vec<Change> {
             name,
         }
     });
-    targets.map(|target| change(Some(target))).collect()
+    targets.map(|target| bound(Some(target))).collect()
 }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use super::{Action, Change, Target, changes, login_profile, naming, trusted_subjects};
+use crate::attribute::tests::{event_of as event, text};
 use crate::model::{
-    AuditEvent, AwsPrincipal, AzurePrincipal, AzureSubject, CredentialKind, Details, Flags,
-    LogSource, Micros, Network, Outcome, Principal, PrincipalType,
+    AuditEvent, AwsPrincipal, AzurePrincipal, AzureSubject, CredentialKind, LogSource, Micros,
+    Outcome, Principal, PrincipalType,
 };
 
 const ACCOUNT: &str = "111122223333";
@@ -13,42 +14,6 @@ const TENANT: &str = "0f3b7c52-6a1d-4e28-9b40-5d7e1c2a9f01";
 const APPLICATION: &str = "0000002a-4c1e-4a7b-9d52-8e3f6a0b002a";
 const GRANTEE: &str = "22222222-2222-4222-8222-222222222222";
 const RESOURCE: &str = "77777777-7777-4777-8777-777777777777";
-
-fn text(text: &str) -> Option<Cow<'static, str>> {
-    Some(Cow::Owned(text.to_owned()))
-}
-
-fn event(
-    source: LogSource,
-    tenant: &str,
-    (service, operation): (&str, &str),
-    principal: Principal<'static>,
-) -> AuditEvent<'static> {
-    AuditEvent {
-        source,
-        event_uid: Cow::Borrowed("e1"),
-        action_uid: Cow::Borrowed("e1"),
-        shared_event_uid: None,
-        request_uid: None,
-        event_time: Micros(1_785_542_400_000_000),
-        tenant_uid: text(tenant),
-        region: None,
-        service: Cow::Owned(service.to_owned()),
-        operation: Cow::Owned(operation.to_owned()),
-        read_only: None,
-        outcome: Outcome::Success,
-        error_code: None,
-        error_message: None,
-        principal,
-        network: Network::default(),
-        resources: Vec::new(),
-        params_json: None,
-        issued: None,
-        details: Details::default(),
-        addendum: None,
-        flags: Flags::none(),
-    }
-}
 
 /// A call of `service` by a user.
 fn call(service: &str, operation: &str, request: &str, response: &str) -> AuditEvent<'static> {

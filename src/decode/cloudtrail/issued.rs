@@ -36,9 +36,11 @@ pub(super) fn issued<'a>(
         return by_certificate(request, &response);
     }
     let credentials = holder_of_key(&response, 0)?;
-    let mut issued = empty(credentials.text("accessKeyId"));
-    issued.expires_at = expiry(&credentials);
-    Some(issued)
+    Some(Issued {
+        key_id: credentials.text("accessKeyId"),
+        expires_at: expiry(&credentials),
+        ..Issued::default()
+    })
 }
 
 fn by_token_service<'a>(
@@ -101,7 +103,7 @@ fn by_certificate<'a>(request: Option<&'a RawValue>, response: &Members<'a>) -> 
         source_identity: first.text("sourceIdentity"),
         expires_at: expiry(&credentials),
         issuer: request.text("trustAnchorArn"),
-        ..empty(None)
+        ..Issued::default()
     })
 }
 
@@ -130,19 +132,4 @@ fn expiry(credentials: &Members<'_>) -> Option<Micros> {
         .text("expiration")
         .and_then(|text| time::parse(&text))
         .map(|parsed| parsed.time)
-}
-
-fn empty(key_id: Option<std::borrow::Cow<'_, str>>) -> Issued<'_> {
-    Issued {
-        key_id,
-        session_principal_id: None,
-        role_arn: None,
-        target: None,
-        session_name: None,
-        source_identity: None,
-        expires_at: None,
-        subject: None,
-        audience: None,
-        issuer: None,
-    }
 }
