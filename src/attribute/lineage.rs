@@ -7,6 +7,7 @@
 //! as long as sessions are remembered. All of it is bounded, and what a bound drops is counted and told.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,7 @@ pub(super) struct Waiting {
     /// The answer that the record alone gives.
     pub(super) alone: Attribution,
     /// The answer that was told last.
-    pub(super) told: Attribution,
+    pub(super) told: Arc<Attribution>,
     pub(super) seek: Seek,
     /// The action by which this event itself issued a session.
     pub(super) issued: Option<Uid>,
@@ -292,8 +293,9 @@ impl Lineage {
         word.revision = waiting.told.revision;
         let settled = waiting.settled;
         let issued = waiting.issued.clone();
-        if word != waiting.told && word.revision < REVISIONS_MAX {
+        if word != *waiting.told && word.revision < REVISIONS_MAX {
             word.revision += 1;
+            let word = Arc::new(word);
             self.amendments.push(Amendment {
                 event_uid: event.1.clone(),
                 event_time: event.0,

@@ -30,6 +30,7 @@ mod web_identity;
 mod workload;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,7 @@ use crate::model::{
 };
 
 use directory::Bearer;
-use draft::Draft;
+use draft::{Draft, Seek};
 pub use facts::Session;
 use facts::{Handle, TellKey, Told, Trusted};
 use lineage::{EventKey, Lineage, Waiting};
@@ -90,7 +91,7 @@ pub struct Written {
 #[derive(Debug)]
 pub struct Answer {
     pub event_uid: Uid,
-    pub attribution: Attribution,
+    pub attribution: Arc<Attribution>,
     /// What the event changes about identities and credentials.
     pub changes: Vec<Change>,
     /// A user who was seen at the console at this event's time: no longer simply a machine from then on (HM-16).
@@ -112,7 +113,7 @@ pub struct News {
 pub struct Amendment {
     pub event_uid: Uid,
     pub event_time: Micros,
-    pub word: Attribution,
+    pub word: Arc<Attribution>,
     pub cause_event_uid: Option<Uid>,
 }
 
@@ -141,12 +142,13 @@ impl Attributor {
         {
             draft.word.because_first("DD-5");
         }
-        let (attribution, open) = self.answer(&draft, at);
+        let (attribution, waits) = self.answer(draft, at);
+        let (attribution, open) = (Arc::new(attribution), waits.is_some());
         let issued = issue::session(event, &attribution, open, &mut self.names);
         let action = issued.as_ref().map(|_| Uid::from(&*event.action_uid));
-        if let Some(seek) = draft.seek.filter(|_| open) {
+        if let Some((alone, seek)) = waits {
             let waiting = Waiting {
-                alone: draft.word,
+                alone,
                 told: attribution.clone(),
                 seek,
                 issued: action.clone(),
@@ -180,26 +182,20 @@ impl Attributor {
         }
     }
 
-    /// The answer now, and whether it may still change.
-    fn answer(&mut self, draft: &Draft, at: Micros) -> (Attribution, bool) {
-        match &draft.seek {
-            Some(seek) => {
-                let resolved = self
-                    .lineage
-                    .known()
-                    .resolve(&draft.word, seek, at, &mut self.names);
-                (resolved.word, resolved.open)
-            }
-            None => {
-                let mut word = draft.word.clone();
-                self.lineage
-                    .directory
-                    .rename(&mut word, at, &mut self.names);
-                self.lineage.users.doubt(&mut word, at);
-                word.book();
-                (word, false)
-            }
-        }
+    /// The answer now; and what the record alone says and what it waits for, if the answer may still change.
+    fn answer(&mut self, draft: Draft, at: Micros) -> (Attribution, Option<(Attribution, Seek)>) {
+        let mut word = draft.word;
+        let Some(seek) = draft.seek else {
+            self.lineage
+                .directory
+                .rename(&mut word, at, &mut self.names);
+            self.lineage.users.doubt(&mut word, at);
+            word.book();
+            return (word, None);
+        };
+        let known = self.lineage.known();
+        let resolved = known.resolve(&word, &seek, at, &mut self.names);
+        (resolved.word, resolved.open.then_some((word, seek)))
     }
 
     /// Learns which id bears which name (ID-3), and who is at the console (HM-16).
@@ -381,7 +377,7 @@ impl Attributor {
     ) -> News {
         let key = (at, event_uid.clone());
         if !self.lineage.touch(&key, why, cause, &mut self.names) {
-            let mut word = told.clone();
+            let mut word = Attribution::clone(told);
             if let Some(why) = why {
                 word.because_first(why);
             }
@@ -392,7 +388,7 @@ impl Attributor {
                 self.lineage.amendments.push(Amendment {
                     event_uid: event_uid.clone(),
                     event_time: at,
-                    word,
+                    word: Arc::new(word),
                     cause_event_uid: cause.cloned(),
                 });
             }

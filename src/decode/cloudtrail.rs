@@ -7,11 +7,13 @@
 mod issued;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{self, Members, Text};
+use super::json::{self, Branch, Text, Tree};
 use super::{Element, time};
 use crate::model::{
     Addendum, AuditEvent, AwsPrincipal, Details, Flags, LogSource, Micros, Network, Outcome,
@@ -29,7 +31,7 @@ struct Record<'a> {
     #[serde(borrow, default)]
     event_version: Text<'a>,
     #[serde(borrow, default)]
-    user_identity: Option<&'a RawValue>,
+    user_identity: Tree<'a>,
     #[serde(borrow, default)]
     event_time: Text<'a>,
     /// Logstash moves the time here and drops `eventTime`.
@@ -68,7 +70,7 @@ struct Record<'a> {
     #[serde(borrow, default)]
     vpc_endpoint_id: Text<'a>,
     #[serde(borrow, default)]
-    tls_details: Option<&'a RawValue>,
+    tls_details: Tree<'a>,
     #[serde(borrow, default)]
     session_credential_from_console: Text<'a>,
     #[serde(borrow, default)]
@@ -80,14 +82,40 @@ struct Record<'a> {
     #[serde(borrow, default)]
     service_event_details: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    addendum: Option<&'a RawValue>,
+    addendum: Tree<'a>,
 }
+
+/// What is searched for in every record, prepared once.
+struct Finders {
+    event_source: Finder<'static>,
+    user_identity: Finder<'static>,
+    lambda_source: Finder<'static>,
+    insight: Finder<'static>,
+}
+
+static FINDERS: LazyLock<Finders> = LazyLock::new(|| Finders {
+    event_source: Finder::new(b"\"eventSource\""),
+    user_identity: Finder::new(b"\"userIdentity\""),
+    lambda_source: Finder::new(b"\"aws:"),
+    insight: Finder::new(b"Insight"),
+});
 
 /// Whether `text` can be a CloudTrail record at all: a search, not a parse.
 pub(super) fn looks_like(text: &str) -> bool {
     let bytes = text.as_bytes();
-    memchr::memmem::find(bytes, b"\"eventSource\"").is_some()
-        || memchr::memmem::find(bytes, b"\"userIdentity\"").is_some()
+    FINDERS.event_source.find(bytes).is_some() || FINDERS.user_identity.find(bytes).is_some()
+}
+
+/// Whether `text` is a record as AWS writes it, seen without reading its members.
+///
+/// Anything that only resembles one answers no and is read properly, so this may be strict: the record begins with its
+/// version, and a notification or an Insight would have to hold one of the other two texts.
+pub(super) fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    text.starts_with("{\"eventVersion\":")
+        && FINDERS.event_source.find(bytes).is_some()
+        && FINDERS.lambda_source.find(bytes).is_none()
+        && FINDERS.insight.find(bytes).is_none()
 }
 
 /// Reads one record. `Ok(None)` when the members show that it is not CloudTrail after all.
@@ -116,7 +144,7 @@ pub(super) fn decode<'a>(element: &Element<'a>) -> Result<Option<AuditEvent<'a>>
     }
     let event_time = event_time(record.event_time, record.timestamp, element, &mut flags)?;
     let principal = principal(
-        record.user_identity,
+        record.user_identity.root(),
         &record.session_credential_from_console,
     )?;
     let recipient = record.recipient_account_id.known();
@@ -140,7 +168,7 @@ pub(super) fn decode<'a>(element: &Element<'a>) -> Result<Option<AuditEvent<'a>>
         record.request_parameters,
         record.response_elements,
     );
-    let addendum = record.addendum.and_then(addendum);
+    let addendum = addendum(record.addendum.root());
     let original = addendum
         .as_ref()
         .and_then(|addendum| addendum.original_event_uid.clone());
@@ -166,10 +194,7 @@ pub(super) fn decode<'a>(element: &Element<'a>) -> Result<Option<AuditEvent<'a>>
         network: Network {
             source_raw: record.source_ip_address.known(),
             user_agent: record.user_agent.known(),
-            tls_version: record
-                .tls_details
-                .and_then(json::object)
-                .and_then(|details| details.text("tlsVersion")),
+            tls_version: record.tls_details.root().text("tlsVersion"),
             vpc_endpoint: record.vpc_endpoint_id.known(),
         },
         principal: Principal::Aws(principal),
@@ -198,8 +223,7 @@ fn object_text(value: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// DD-5.
-fn addendum(value: &RawValue) -> Option<Addendum<'_>> {
-    let members = json::object(value)?;
+fn addendum<'a>(members: Branch<'_, 'a>) -> Option<Addendum<'a>> {
     Some(Addendum {
         reason: members.text("reason")?,
         original_event_uid: members.text("originalEventID"),
@@ -251,26 +275,19 @@ fn event_time(
 
 /// `userIdentity`, with the console mark that stands beside it in the record.
 fn principal<'a>(
-    identity: Option<&'a RawValue>,
+    members: Branch<'_, 'a>,
     from_console: &Text<'a>,
 ) -> Result<AwsPrincipal<'a>, Reject> {
-    let Some(members) = identity.and_then(json::object) else {
-        return Ok(AwsPrincipal::default());
-    };
-    no_duplicate("userIdentity", &members)?;
-    let context = members.object("sessionContext").unwrap_or_default();
-    no_duplicate("userIdentity.sessionContext", &context)?;
-    let attributes = context.object("attributes").unwrap_or_default();
-    let issuer = context.object("sessionIssuer").unwrap_or_default();
-    no_duplicate("userIdentity.sessionContext.sessionIssuer", &issuer)?;
+    no_duplicate("userIdentity", members)?;
+    let context = members.object("sessionContext");
+    no_duplicate("userIdentity.sessionContext", context)?;
+    let attributes = context.object("attributes");
+    let issuer = context.object("sessionIssuer");
+    no_duplicate("userIdentity.sessionContext.sessionIssuer", issuer)?;
     let behalf = members
         .object("onBehalfOf")
-        .or_else(|| context.object("onBehalfOf"))
-        .unwrap_or_default();
-    let scope = members
-        .object("inScopeOf")
-        .or_else(|| context.object("inScopeOf"))
-        .unwrap_or_default();
+        .or(context.object("onBehalfOf"));
+    let scope = members.object("inScopeOf").or(context.object("inScopeOf"));
     Ok(AwsPrincipal {
         principal_type: principal_type(members.text("type").as_deref())?,
         principal_id: members.text("principalId"),
@@ -278,7 +295,7 @@ fn principal<'a>(
         account_id: members.text("accountId"),
         user_name: members.text("userName"),
         access_key_id: members.text("accessKeyId").filter(|key| key != "Unknown"),
-        issuer: session_issuer(&issuer),
+        issuer: session_issuer(issuer),
         session_created_at: attributes
             .text("creationDate")
             .and_then(|text| time::parse(&text))
@@ -289,13 +306,11 @@ fn principal<'a>(
         source_identity: context.text("sourceIdentity"),
         federated_provider: context
             .object("webIdFederationData")
-            .and_then(|data| data.text("federatedProvider")),
+            .text("federatedProvider"),
         ec2_role_delivery: context.text("ec2RoleDelivery"),
         credentials_issued_to: scope.text("credentialsIssuedTo"),
         invoked_by: members.text("invokedBy"),
-        delegate_account: members
-            .object("invokedByDelegate")
-            .and_then(|delegate| delegate.text("accountId")),
+        delegate_account: members.object("invokedByDelegate").text("accountId"),
         on_behalf_of_user: behalf.text("userId"),
         identity_store: behalf.text("identityStoreArn").map(last_part),
         bearer_id: members.text("credentialId"),
@@ -308,7 +323,7 @@ fn principal<'a>(
 }
 
 /// An empty `sessionIssuer: {}` stands on plain users: its content decides, not its presence.
-fn session_issuer<'a>(issuer: &Members<'a>) -> Option<SessionIssuer<'a>> {
+fn session_issuer<'a>(issuer: Branch<'_, 'a>) -> Option<SessionIssuer<'a>> {
     let issuer = SessionIssuer {
         principal_id: issuer.text("principalId"),
         arn: issuer.text("arn"),
@@ -346,8 +361,8 @@ fn principal_type(text: Option<&str>) -> Result<PrincipalType, Reject> {
 }
 
 /// Two readers of one object could see two actors, so an object that names the actor may not repeat a member.
-fn no_duplicate(what: &str, members: &Members<'_>) -> Result<(), Reject> {
-    match &members.duplicate {
+fn no_duplicate(what: &str, members: Branch<'_, '_>) -> Result<(), Reject> {
+    match members.duplicate {
         Some(name) => Err(Reject::new(
             RejectCode::DuplicateKey,
             format!("{what} holds {name:.60} twice"),
@@ -373,11 +388,10 @@ fn console_outcome(name: &str, response: Option<&RawValue>, outcome: Outcome) ->
 
 /// ARNs of `resources[]`; entries without one (older S3 data events carry a prefix) are left out.
 fn resources(list: Option<&RawValue>) -> Vec<Cow<'_, str>> {
-    list.map(json::array)
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(json::object)
-        .filter_map(|members| members.first_text(&["ARN", "resourceName"]))
+    let list = list.and_then(|list| serde_json::from_str::<Vec<Tree<'_>>>(list.get()).ok());
+    list.unwrap_or_default()
+        .iter()
+        .filter_map(|resource| resource.root().first_text(&["ARN", "resourceName"]))
         .collect()
 }
 

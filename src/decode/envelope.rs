@@ -17,8 +17,6 @@ mod tests;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use memchr::memmem::Finder;
-
 use crate::model::{Flags, Ignored, Reject, RejectCode};
 
 /// Limits that hold before anything is allocated for what a message claims to be.
@@ -123,9 +121,6 @@ struct Opener<'l> {
     decompressed_bytes: usize,
     /// The limit of elements was reached and has been reported.
     full: bool,
-    event_source: Finder<'static>,
-    lambda_source: Finder<'static>,
-    insight: Finder<'static>,
 }
 
 impl<'l> Opener<'l> {
@@ -135,9 +130,6 @@ impl<'l> Opener<'l> {
             elements: 0,
             decompressed_bytes: 0,
             full: false,
-            event_source: Finder::new(b"\"eventSource\""),
-            lambda_source: Finder::new(b"\"aws:"),
-            insight: Finder::new(b"Insight"),
         }
     }
 

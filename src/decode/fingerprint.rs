@@ -4,7 +4,7 @@
 //! white space. The fingerprint is a sum over all values with their paths, so order and white space do not matter.
 //! It decides only whether a second record with a known id is a copy; it is no protection against forgery by itself.
 
-use memchr::memchr2;
+use super::find;
 
 /// FNV-1a's offset and prime: a small, fixed hash, the same on every machine.
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
@@ -59,12 +59,11 @@ pub(super) fn fingerprint(text: &str) -> u64 {
 /// Where the string that begins at `start` ends: the index of its closing quote, or past the end.
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if bytes[at] == b'"' {
-            return at;
+    while let Some(found) = find::quote_or_backslash(bytes, at) {
+        if bytes[found] == b'"' {
+            return found;
         }
-        at += 2;
+        at = found + 2;
     }
     bytes.len()
 }

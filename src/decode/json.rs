@@ -4,12 +4,16 @@
 //! takes all of them; [`Members`] gives an object's members without deciding their types. Neither ever fails on a
 //! value's type, only on JSON that is not JSON and on a member that occurs twice.
 
+mod tree;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+
+pub(crate) use tree::{Branch, Tree};
 
 /// Texts that stand where a value was withheld: they are treated as absent, never as a value (attribution A.9).
 const PLACEHOLDERS: [&str; 6] = [
@@ -24,6 +28,28 @@ const PLACEHOLDERS: [&str; 6] = [
 /// Up to so many members are compared with each other; more are looked up in a set, because a hostile object can have
 /// a million.
 const FEW: usize = 32;
+
+/// Which member names of one object were there, letter case apart.
+#[derive(Default)]
+struct Seen {
+    count: usize,
+    many: BTreeSet<String>,
+}
+
+impl Seen {
+    /// Whether `name` is among `known`, which are the names that this was asked about before.
+    fn again<'n>(&mut self, name: &str, known: impl Iterator<Item = &'n str>) -> bool {
+        self.count += 1;
+        if self.count <= FEW {
+            let mut known = known;
+            return known.any(|known| known.eq_ignore_ascii_case(name));
+        }
+        if self.many.is_empty() {
+            self.many.extend(known.map(str::to_ascii_lowercase));
+        }
+        !self.many.insert(name.to_ascii_lowercase())
+    }
+}
 
 /// A scalar read as text: strings borrowed, numbers and booleans as written, everything else absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -190,22 +216,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Members::default();
-                let mut many = BTreeSet::new();
+                let mut seen = Seen::default();
                 while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
                     let key = key.unwrap_or_default();
                     let value: &'de RawValue = map.next_value()?;
-                    let twice = if members.entries.len() < FEW {
-                        members
-                            .entries
-                            .iter()
-                            .any(|(known, _)| known.eq_ignore_ascii_case(&key))
-                    } else {
-                        if many.is_empty() {
-                            let names = members.entries.iter();
-                            many.extend(names.map(|(name, _)| name.to_ascii_lowercase()));
-                        }
-                        !many.insert(key.to_ascii_lowercase())
-                    };
+                    let known = members.entries.iter().map(|(name, _)| &**name);
+                    let twice = seen.again(&key, known);
                     if twice && members.duplicate.is_none() {
                         members.duplicate = Some(key.to_string());
                     }

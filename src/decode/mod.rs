@@ -13,6 +13,7 @@ mod cloudtrail;
 mod entra_audit;
 mod entra_signin;
 mod envelope;
+mod find;
 mod fingerprint;
 mod graph_activity;
 mod json;

@@ -24,7 +24,7 @@ impl Engine {
         self.rows.amendment(&amendment);
         let key = (amendment.event_time, amendment.event_uid);
         if let Some(sighting) = self.waiting.get_mut(&key) {
-            Arc::make_mut(sighting).by = Arc::new(amendment.word);
+            Arc::make_mut(sighting).by = amendment.word;
         }
     }
 

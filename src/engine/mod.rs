@@ -333,7 +333,7 @@ impl Engine {
             event.network.source_raw.as_deref().unwrap_or_default(),
             event.network.vpc_endpoint.as_deref(),
         );
-        let by = Arc::new(answer.attribution);
+        let by = answer.attribution;
         let sighting = observe::sighting(
             event,
             answer.event_uid,

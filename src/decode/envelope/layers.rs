@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::compression::Codec;
 use super::shape::{self, Held, Shape};
 use super::{Opener, Part, Place, encoding, repair, split};
+use crate::decode::cloudtrail;
 use crate::decode::json::Members;
 use crate::model::{Flags, Ignored, Reject, RejectCode};
 
@@ -256,7 +257,7 @@ impl Opener<'_> {
 
     /// Exactly one JSON object: a record, or an envelope around others.
     fn object<'b>(&mut self, text: &'b str, place: &Place, out: &mut Vec<Part<'b>>) {
-        if self.plain_cloudtrail(text) {
+        if cloudtrail::is_plain(text) {
             return self.element(Cow::Borrowed(text), place, out);
         }
         let members = match Members::parse(text) {
@@ -336,18 +337,6 @@ impl Opener<'_> {
                 self.string(value, &inner, out);
             }
         }
-    }
-
-    /// Whether `text` is a CloudTrail record as AWS writes it, seen without reading its members.
-    ///
-    /// Anything that only resembles one answers no and is read properly, so this may be strict: the record begins
-    /// with its version, and a notification or an Insight would have to hold one of the other two texts.
-    fn plain_cloudtrail(&self, text: &str) -> bool {
-        let bytes = text.as_bytes();
-        text.starts_with("{\"eventVersion\":")
-            && self.event_source.find(bytes).is_some()
-            && self.lambda_source.find(bytes).is_none()
-            && self.insight.find(bytes).is_none()
     }
 }
 

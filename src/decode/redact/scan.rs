@@ -4,14 +4,20 @@
 //! inside a string is walked in place. There, a quote that delimits a string has backslashes before it: one inside
 //! one string, three inside two, seven inside three.
 
-use memchr::{memchr, memmem};
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
 
 use super::names::{self, Action};
 use super::{Kind, Span, backslashes_before, harmless};
+use crate::decode::find;
 
 /// JSON in strings in strings is followed to this many backslashes, which is four strings deep. Shapes are found at
 /// any depth; a name would have to be hidden deeper than any envelope nests.
 const BACKSLASHES_MAX: usize = 15;
+
+/// The beginning of an escape that can stand for a letter.
+static ESCAPED_LETTER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\u00"));
 
 /// Marks the values of members that must not be kept.
 pub(super) fn find(text: &str, spans: &mut Vec<Span>) {
@@ -20,7 +26,7 @@ pub(super) fn find(text: &str, spans: &mut Vec<Span>) {
         text,
         bytes,
         spans,
-        escapes: memmem::find(bytes, b"\\u00").is_some(),
+        escapes: ESCAPED_LETTER.find(bytes).is_some(),
         events: None,
     };
     let whole = Level {
@@ -257,8 +263,8 @@ impl Scan<'_, '_> {
             }
         }
         let mut from = at;
-        while let Some(found) = memchr(b'"', self.bytes.get(from..level.end)?) {
-            let quote = from + found;
+        let bytes = &self.bytes[..level.end];
+        while let Some(quote) = find::quote(bytes, from) {
             if self.delimits(quote, level.start, level)
                 && (level.backslashes > 0 || self.opens(quote))
             {
@@ -283,8 +289,8 @@ impl Scan<'_, '_> {
     fn closing(&self, content: usize, level: Level) -> Token {
         let mut nested = false;
         let mut from = content;
-        while let Some(found) = memchr(b'"', &self.bytes[from..level.end]) {
-            let quote = from + found;
+        let bytes = &self.bytes[..level.end];
+        while let Some(quote) = find::quote(bytes, from) {
             if self.delimits(quote, content, level) {
                 return Token {
                     end: quote - level.backslashes,
