@@ -55,10 +55,15 @@ pub(super) fn draft(
 }
 
 /// AWS-1, HM-15. A session of root is a person's; root's own long-term key is a program's, as far as anyone can tell.
+/// AWS-35: a session that AssumeRoot began is no login of root (L-7), and whose it is its issuing event says.
 fn root(principal: &AwsPrincipal<'_>, names: &mut Names) -> Draft {
     let uid = names.join(&["aws:root:", account(principal)]);
     if long_term_key(principal) {
         return Draft::direct(uid, IdentityKind::AccountRoot, ActorType::Nhi).because(&["AWS-1"]);
+    }
+    if principal.assumed_root {
+        return Draft::direct(uid, IdentityKind::AccountRoot, ActorType::Unknown)
+            .because(&["AWS-1", "AWS-35"]);
     }
     Draft::direct(uid, IdentityKind::AccountRoot, ActorType::Human).because(&["AWS-1", "HM-15"])
 }

@@ -26,8 +26,13 @@ pub(super) struct Seek {
     /// The acting role's ARN and the session's name: a service delivery is known by them alone (LIN-4).
     pub(super) role_arn: Option<Uid>,
     pub(super) session_name: Option<Uid>,
-    /// When the session began, to the second.
+    /// When the session began, to the second (AWS-26).
     pub(super) created_at: Option<Micros>,
+    /// The record does not state that start: another record with the same key does (LIN-6).
+    pub(super) taught: bool,
+    /// The account of which the record says that the caller is in it (AWS-38).
+    pub(super) account: Option<Uid>,
+    /// `signInSessionArn`: names the sign-in more closely than the principal does (AWS-33).
     pub(super) sign_in_session: Option<Uid>,
     /// An Entra token.
     pub(super) token: Option<Uid>,
@@ -45,6 +50,13 @@ pub(super) struct Seek {
     pub(super) forwarded: bool,
     /// Somebody must stand behind the acting identity: until they are found the answer is no final one.
     pub(super) expected: bool,
+}
+
+impl Seek {
+    /// When the session began, if the record itself says so.
+    pub(super) fn stated_start(&self) -> Option<Micros> {
+        self.created_at.filter(|_| !self.taught)
+    }
 }
 
 /// A call by which a forwarded one can be explained, and how much that proves.

@@ -114,15 +114,19 @@ fn session_seek(
     let created_at = begun.or_else(|| sign_in.then_some(event.event_time));
     let mut intern = |text: Option<&str>| text.map(|text| names.intern(text));
     let role = principal.principal_type == PrincipalType::AssumedRole;
+    let account = principal.account_id.as_deref();
+    // AWS-35: root that somebody assumed is wielded by them; who that was must be found.
+    let wielded = role || principal.assumed_root;
     Seek {
         key,
+        account: intern(account.or(event.tenant_uid.as_deref())),
         principal: intern(principal.principal_id.as_deref()),
         role_arn: intern(issuer_arn(principal).filter(|_| role)),
         session_name: intern(session_name(principal)),
         created_at,
         sign_in_session: intern(principal.sign_in_session_arn.as_deref()),
         forwarded: principal.invoked_by.is_some(),
-        expected: role && principal.invoked_by.is_none(),
+        expected: wielded && principal.invoked_by.is_none(),
         ..Seek::default()
     }
 }

@@ -1,6 +1,7 @@
 //! The best answer that the known facts give to one record: a function of the record and the set of facts, not of the
 //! order in which they came.
 
+use super::account_of_id;
 use super::directory::Directory;
 use super::draft::Seek;
 use super::facts::{CREATION_SLACK, Facts, Handle, Session, Told};
@@ -74,7 +75,7 @@ impl Known<'_> {
             call.rule == "HM-9"
                 && self.facts.told_at(&call.handle).any(|told| {
                     let in_time = seek
-                        .created_at
+                        .stated_start()
                         .is_none_or(|created| told.at.since(created).abs() <= forward::APART_MAX);
                     in_time && told.parent.actor_type == ActorType::Nhi
                 })
@@ -246,7 +247,7 @@ impl Known<'_> {
                 word.because(MISMATCH);
             }
         }
-        let near = self.facts.sessions_near(seek);
+        let near = self.began(word, seek);
         let (sign_ins, issued): (Vec<&Session>, Vec<&Session>) = near
             .into_iter()
             .partition(|session| session.method == SessionMethod::ConsoleSignIn);
@@ -286,9 +287,23 @@ impl Known<'_> {
             word.status = Status::Pending;
         } else if seek.key.is_some() {
             // Whoever obtained the key, the user or root whose it is acted: that answer stands without the event.
-            word.because(INCOMPLETE);
+            account_of_id::incomplete(word, seek);
         }
         true
+    }
+
+    /// The sessions that began when the use's did (LIN-2), by the use's own word or by what others taught of its key
+    /// (LIN-6). The event that issued the key knows better than they.
+    fn began(&self, word: &mut Attribution, seek: &Seek) -> Vec<&Session> {
+        let key = seek.key.as_ref().filter(|_| seek.taught);
+        if key.is_some_and(|key| self.facts.knows(&Handle::Key(key.clone()))) {
+            return Vec::new();
+        }
+        let near = self.facts.sessions_near(seek);
+        if seek.taught && !near.is_empty() {
+            word.because("LIN-6");
+        }
+        near
     }
 }
 
@@ -325,7 +340,7 @@ fn open_behind(session: &Session) -> bool {
 
 /// Whether the use can be a use of this session: same role, same start (LIN-1). A key id alone could be reused.
 fn fits(session: &Session, seek: &Seek, acting: &Uid, at: Micros) -> bool {
-    let in_time = match seek.created_at {
+    let in_time = match seek.stated_start() {
         Some(created) => (created.second() - session.issued_at.second()).abs() <= CREATION_SLACK,
         None => {
             session.issued_at <= at.plus(Micros::SECOND)

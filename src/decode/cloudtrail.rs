@@ -290,6 +290,9 @@ fn principal<'a>(
         federated_provider: context
             .object("webIdFederationData")
             .and_then(|data| data.text("federatedProvider")),
+        assumed_root: context
+            .text("assumedRoot")
+            .is_some_and(|text| text.eq_ignore_ascii_case("true")),
         ec2_role_delivery: context.text("ec2RoleDelivery"),
         credentials_issued_to: scope.text("credentialsIssuedTo"),
         invoked_by: members.text("invokedBy"),

@@ -326,6 +326,8 @@ pub struct AwsPrincipal<'a> {
     /// `sessionContext.attributes.creationDate`: when the session began, to the second.
     pub session_created_at: Option<Micros>,
     pub mfa: Option<bool>,
+    /// `sessionContext.assumedRoot`: root in a session that AssumeRoot began (AWS-35).
+    pub assumed_root: bool,
     pub source_identity: Option<Text<'a>>,
     /// `webIdFederationData.federatedProvider`.
     pub federated_provider: Option<Text<'a>>,
