@@ -63,9 +63,19 @@ impl Seek {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Call {
     pub(super) handle: Uid,
-    /// Whether one match is proof (FAS-3a, FAS-3b), or only if all matches agree (FAS-3c, FAS-3d).
-    pub(super) proves: bool,
+    pub(super) proof: Proof,
     pub(super) rule: Cow<'static, str>,
+}
+
+/// What a call proves that could have caused a forwarded one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Proof {
+    /// One match is proof (FAS-3a, FAS-3b).
+    Alone,
+    /// Only matches that all agree prove anything (FAS-3c, FAS-3d).
+    Agreeing,
+    /// Probable at best: it is said among the reasons, and no chain crosses it (FAS-3e, HM-9).
+    Hint,
 }
 
 impl Draft {

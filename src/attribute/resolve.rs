@@ -3,7 +3,7 @@
 
 use super::account_of_id;
 use super::directory::Directory;
-use super::draft::Seek;
+use super::draft::{Proof, Seek};
 use super::facts::{CREATION_SLACK, Facts, Handle, Session, Told};
 use super::forward;
 use super::names::Names;
@@ -136,6 +136,10 @@ impl Known<'_> {
             let Some(first) = causes.first() else {
                 continue;
             };
+            if call.proof == Proof::Hint {
+                explained(word, &call.rule);
+                continue;
+            }
             let same = causes.iter().all(|told| {
                 told.parent.credential_uid == first.parent.credential_uid
                     && told.parent.identity_uid == first.parent.identity_uid
@@ -145,15 +149,13 @@ impl Known<'_> {
                 word.because("FAS-3");
                 continue;
             }
-            let proof = if call.proves && causes.len() == 1 {
+            let proof = if call.proof == Proof::Alone && causes.len() == 1 {
                 Confidence::Exact
             } else {
                 Confidence::Strong
             };
             caused(word, &first.parent, proof);
-            if let Some(rule) = RULES.iter().find(|rule| **rule == call.rule) {
-                word.because(rule);
-            }
+            explained(word, &call.rule);
             inherit_state(word, &first.parent);
             return true;
         }
@@ -307,8 +309,13 @@ impl Known<'_> {
     }
 }
 
-/// The rules that a call can be explained by, for the reasons of an answer.
-const RULES: [&str; 4] = ["FAS-3a", "FAS-3b", "FAS-3c", "FAS-3d"];
+/// Says among the reasons by which rule a call is explained, or could be.
+fn explained(word: &mut Attribution, rule: &str) {
+    const RULES: [&str; 5] = ["FAS-3a", "FAS-3b", "FAS-3c", "FAS-3d", "FAS-3e"];
+    if let Some(rule) = RULES.iter().find(|known| **known == rule) {
+        word.because(rule);
+    }
+}
 
 /// The session that all of `sessions` come to: the first, if the same caller began them with the same credential.
 fn agreed<'a>(sessions: &[&'a Session]) -> Option<&'a Session> {
