@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Attribution, AuditEvent, AzurePrincipal, AzureSubject, Change, Changes, Micros, Outcome,
-    Principal, PrincipalType, Target, Uid,
+    Principal, PrincipalType, Target, Tie, Uid,
 };
 
 use directory::Bearer;
@@ -96,6 +96,8 @@ pub struct Answer {
     pub attribution: Attribution,
     /// What the event changes about identities and credentials.
     pub changes: Vec<Change>,
+    /// To what it ties its caller besides its chain.
+    pub ties: Vec<Tie>,
     /// A user who was seen at the console at this event's time: no longer simply a machine from then on (HM-16).
     pub at_console: Option<Uid>,
     pub news: News,
@@ -183,6 +185,7 @@ impl Attributor {
             } else {
                 lifecycle::changes(event)
             },
+            ties: lifecycle::ties(event),
             at_console,
             news: self.news(),
         }

@@ -7,12 +7,15 @@ mod arm;
 mod aws;
 mod entra;
 mod services;
+mod ties;
 mod values;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+
+pub(crate) use ties::ties;
 
 use crate::model::{Action, Change, ChangedCredential, Target};
 use crate::model::{AuditEvent, LogSource, Outcome};
