@@ -19,6 +19,10 @@ pub(super) fn complete(
     forwarded(principal, names, draft);
     credential(event, principal, names, draft);
     delivered(principal, names, draft);
+    if principal.from_console && event.network.tls_version.is_some() {
+        // AWS-23: the console's own calls show no handshake, so a client outside it holds the console's credential.
+        draft.word.because("AWS-23");
+    }
     let delegations = forward::delegations(principal, issuer_arn(principal), names);
     if !delegations.is_empty() {
         let seek = draft.seek.get_or_insert_default();

@@ -163,7 +163,9 @@ impl Known<'_> {
         true
     }
 
-    /// an application's federated credential trusts a subject outside Entra.
+    /// an application's federated credential trusts a subject outside Entra. X-6: that subject may be a role of AWS
+    /// that proves itself with a token of its account's own issuer; the subject is then the role's ARN, which names no
+    /// unique id, so it stays a subject like any other.
     fn by_trust(&self, word: &mut Attribution, credential: &Uid, names: &mut Names) -> bool {
         let Some(trusted) = self.facts.trusted.get(credential) else {
             return true;
@@ -180,6 +182,9 @@ impl Known<'_> {
         word.identity_uid = outside.identity_uid;
         word.method = Method::FederatedCredential;
         word.because("X-3");
+        if web_identity::of_aws(issuer) {
+            word.because("X-6");
+        }
         false
     }
 
