@@ -33,7 +33,7 @@ pub(super) enum Handle {
     Session(Uid, i64),
     /// `sharedEventID`.
     Shared(Uid),
-    /// `signInSessionArn`.
+    /// `signInSessionArn` (AWS-33).
     SignIn(Uid),
     /// An Entra token.
     Token(Uid),
@@ -56,6 +56,8 @@ pub struct Session {
     pub delivered_by: Option<Uid>,
     pub kind: IdentityKind,
     pub method: SessionMethod,
+    /// To which workload it was issued. From where it is used, only the rows of its uses say: a credential that was
+    /// taken looks like its owner's here (LIN-14).
     pub workload_uid: Option<Uid>,
     pub issued_at: Micros,
     pub expires_at: Micros,

@@ -74,7 +74,7 @@ pub(super) fn causes(
     calls
 }
 
-/// L-12, L-13: the steps by which an application obtains a session in a person's name.
+/// L-12, L-13, X-10: the steps by which an application obtains a session in a person's name.
 pub(super) fn delegations(
     principal: &AwsPrincipal<'_>,
     role_arn: Option<&str>,

@@ -4,7 +4,7 @@
 //! once and waits here under the handles by which more about it could become known. A new fact wakes those who wait
 //! under its handles; whoever's answer changes wakes those who wait for a session that it issued. When the watermark
 //! has passed an event it is settled; what is settled without the event behind it goes on waiting for a late one, for
-//! as long as sessions are remembered. All of it is bounded, and what a bound drops is counted and told.
+//! as long as sessions are remembered (AZ-54: Entra's logs can come hours late). All of it is bounded, and what a bound drops is counted and told.
 
 use std::collections::{BTreeSet, VecDeque};
 

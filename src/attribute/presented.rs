@@ -48,6 +48,7 @@ fn credential(
     names: &mut Names,
     draft: &mut Draft,
 ) {
+    // AWS-32: only callers with a bearer token have one. Steps of a sign-in are not joined by it.
     if let Some(bearer) = &principal.bearer_id {
         let uid = names.join(&["aws:bearer:", bearer]);
         draft.credential(Some(uid), CredentialKind::BearerToken);
@@ -73,6 +74,7 @@ fn credential(
         });
         return;
     }
+    // ID-5: `ASIA…` is temporary; every other prefix of a key outlives its sessions.
     match key {
         Some(key) if key.starts_with("ASIA") => {
             let uid = match principal.session_created_at {

@@ -118,7 +118,7 @@ impl Known<'_> {
         inherit_state(word, by)
     }
 
-    /// FAS-3, FAS-4: the session in whose name the call was forwarded, else the call that caused it.
+    /// FAS-3, FAS-4, HM-3: the session in whose name the call was forwarded, else the call that caused it.
     fn by_cause(&self, word: &mut Attribution, seek: &Seek, at: Micros) -> bool {
         let near = self.facts.sessions_near(seek);
         if let Some(session) = agreed(&near) {

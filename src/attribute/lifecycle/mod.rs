@@ -191,7 +191,8 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// A GUID in lower case with dashes (AZ-18's evidence has none); any other id in lower case.
+/// ID-1: a GUID in lower case with dashes (AZ-18's evidence has none); any other id in lower case. For Azure and Entra
+/// only: the ids of AWS keep their case.
 fn guid(id: &str) -> String {
     let id = id.trim().to_ascii_lowercase();
     if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
