@@ -2,7 +2,7 @@
 -- param days = 0: only ties seen within so many days of the last day that the lake knows; 0 for all
 -- param rows = 1000: at most this many rows, ties across systems first
 -- controls: NHI4:2025, CC6.1, A.5.16, 8.6.1, PR.AA-03
--- caveat: a tie says that one identity leads to the other or is the other; only exact and strong ones count in attribution
+-- caveat: a tie says that one identity leads to the other, is the other, or could make it act; only exact and strong ones count in attribution
 WITH since AS (
   SELECT CAST(coalesce(max(watermark_time), max(committed_time)) AS DATE) - CAST(concat(:days, ' days') AS INTERVAL) AS day
   FROM epochs
@@ -14,7 +14,7 @@ tied AS (
 )
 SELECT
   l.kind,
-  split_part(l.from_uid, ':', 1) <> split_part(l.to_uid, ':', 1) AS across_systems,
+  l.kind <> 'influences' AND split_part(l.from_uid, ':', 1) <> split_part(l.to_uid, ':', 1) AS across_systems,
   l.from_uid,
   f.display_name AS from_name,
   f.owner AS from_owner,

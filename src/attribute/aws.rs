@@ -37,6 +37,7 @@ pub(super) fn draft(
         draft.word.actor_type = ActorType::Human;
         draft = draft.because(&["HM-10"]);
     }
+    // HM-18: the name that a caller chose is a label and gives no verdict. What Roles Anywhere sets is none (AWS-28).
     draft.word.claimed_origin = principal
         .source_identity
         .as_deref()
@@ -55,15 +56,21 @@ pub(super) fn draft(
 }
 
 /// AWS-1, HM-15. A session of root is a person's; root's own long-term key is a program's, as far as anyone can tell.
+/// AWS-35: a session that AssumeRoot began is no login of root (L-7), and whose it is its issuing event says.
 fn root(principal: &AwsPrincipal<'_>, names: &mut Names) -> Draft {
     let uid = names.join(&["aws:root:", account(principal)]);
     if long_term_key(principal) {
         return Draft::direct(uid, IdentityKind::AccountRoot, ActorType::Nhi).because(&["AWS-1"]);
     }
+    if principal.assumed_root {
+        return Draft::direct(uid, IdentityKind::AccountRoot, ActorType::Unknown)
+            .because(&["AWS-1", "AWS-35"]);
+    }
     Draft::direct(uid, IdentityKind::AccountRoot, ActorType::Human).because(&["AWS-1", "HM-15"])
 }
 
-/// AWS-2, HM-10, HM-14, HM-16: a user with a long-term key is a machine unless something shows a person.
+/// AWS-2, HM-10, HM-14, HM-16: a user with a long-term key is a machine unless something shows a person. Of the second
+/// factor only its presence shows one (AWS-27).
 fn iam_user(principal: &AwsPrincipal<'_>, names: &mut Names) -> Draft {
     let uid = match (&principal.principal_id, &principal.arn) {
         (Some(id), _) if !id.contains(':') => names.join(&["aws:user:", id]),
@@ -206,8 +213,8 @@ fn directory(principal: &AwsPrincipal<'_>, names: &mut Names) -> Draft {
     draft
 }
 
-/// AWS-8, L-2: the called account's copy of a call from another account names the caller by unique id at best. The
-/// caller's own account tells more, if its log is read too.
+/// AWS-8, L-2: the called account's copy of a call from another account names the caller by unique id at best, and only
+/// there does the id's prefix say what the caller is (ID-5). The caller's own account tells more, if its log is read too.
 fn foreign_account(
     event: &AuditEvent<'_>,
     principal: &AwsPrincipal<'_>,
@@ -241,7 +248,8 @@ fn foreign_account(
     draft
 }
 
-/// AWS-9, AWS-10, HM-1; and rule 0.5: a service that obtains a role for something is not the actor, the role is.
+/// AWS-9, AWS-10, HM-1; and rule 0.5: a service that obtains a role for something is not the actor, the role is. DD-2:
+/// the other copy of a service's own call stands in an account of AWS and is not waited for.
 fn service(event: &AuditEvent<'_>, principal: &AwsPrincipal<'_>, names: &mut Names) -> Draft {
     let service = principal.invoked_by.as_deref().unwrap_or(&event.service);
     if event.service == "rolesanywhere.amazonaws.com"

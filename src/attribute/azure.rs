@@ -33,7 +33,8 @@ pub(super) fn draft(
         draft.word.confidence = draft.word.confidence.min(Confidence::Strong);
     }
     credential(event, principal, names, &mut draft);
-    // The path of a user-assigned identity is the identity itself; of a system-assigned one, the machine (AZ-11).
+    // The path of a user-assigned identity is the identity itself; of a system-assigned one, the machine (AZ-11), which
+    // may stand outside Azure and be joined to it by Arc.
     let system_assigned = principal
         .managed_identity_resource
         .as_deref()

@@ -26,8 +26,13 @@ pub(super) struct Seek {
     /// The acting role's ARN and the session's name: a service delivery is known by them alone (LIN-4).
     pub(super) role_arn: Option<Uid>,
     pub(super) session_name: Option<Uid>,
-    /// When the session began, to the second.
+    /// When the session began, to the second (AWS-26).
     pub(super) created_at: Option<Micros>,
+    /// The record does not state that start: another record with the same key does (LIN-6).
+    pub(super) taught: bool,
+    /// The account of which the record says that the caller is in it (AWS-38).
+    pub(super) account: Option<Uid>,
+    /// `signInSessionArn`: names the sign-in more closely than the principal does (AWS-33).
     pub(super) sign_in_session: Option<Uid>,
     /// An Entra token.
     pub(super) token: Option<Uid>,
@@ -47,13 +52,30 @@ pub(super) struct Seek {
     pub(super) expected: bool,
 }
 
+impl Seek {
+    /// When the session began, if the record itself says so.
+    pub(super) fn stated_start(&self) -> Option<Micros> {
+        self.created_at.filter(|_| !self.taught)
+    }
+}
+
 /// A call by which a forwarded one can be explained, and how much that proves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Call {
     pub(super) handle: Uid,
-    /// Whether one match is proof (FAS-3a, FAS-3b), or only if all matches agree (FAS-3c, FAS-3d).
-    pub(super) proves: bool,
+    pub(super) proof: Proof,
     pub(super) rule: Cow<'static, str>,
+}
+
+/// What a call proves that could have caused a forwarded one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Proof {
+    /// One match is proof (FAS-3a, FAS-3b).
+    Alone,
+    /// Only matches that all agree prove anything (FAS-3c, FAS-3d).
+    Agreeing,
+    /// Probable at best: it is said among the reasons, and no chain crosses it (FAS-3e, HM-9).
+    Hint,
 }
 
 impl Draft {

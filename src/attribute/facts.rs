@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draft::Seek;
 use super::index::Index;
+use super::issue::SESSION_LIFE_MAX;
 use super::parent::Parent;
 use crate::model::{IdentityKind, Kept, Micros, SessionMethod, Tracked, Uid};
 
@@ -32,7 +33,7 @@ pub(super) enum Handle {
     Session(Uid, i64),
     /// `sharedEventID`.
     Shared(Uid),
-    /// `signInSessionArn`.
+    /// `signInSessionArn` (AWS-33).
     SignIn(Uid),
     /// An Entra token.
     Token(Uid),
@@ -55,6 +56,8 @@ pub struct Session {
     pub delivered_by: Option<Uid>,
     pub kind: IdentityKind,
     pub method: SessionMethod,
+    /// To which workload it was issued. From where it is used, only the rows of its uses say: a credential that was
+    /// taken looks like its owner's here (LIN-14).
     pub workload_uid: Option<Uid>,
     pub issued_at: Micros,
     pub expires_at: Micros,
@@ -108,6 +111,13 @@ pub(super) struct Trusted {
     pub(super) subject: Uid,
 }
 
+/// When a temporary key's session began, and whose it is (LIN-6).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Begun {
+    pub(super) at: Micros,
+    pub(super) principal: Uid,
+}
+
 /// A call's handle, and the event that made it.
 pub(super) type TellKey = (Uid, Uid);
 
@@ -118,6 +128,8 @@ pub(super) struct Facts {
     pub(super) sessions: Kept<Uid, Session>,
     pub(super) told: Tracked<TellKey, Told>,
     pub(super) trusted: Tracked<Uid, Trusted>,
+    /// By keys that no known event issued.
+    pub(super) begun: Kept<Uid, Begun>,
     /// Events that a record has added to before they came, and when they happened (DD-5).
     pub(super) additions: Tracked<Uid, Micros>,
     /// Derived.
@@ -126,6 +138,7 @@ pub(super) struct Facts {
     sign_ins: BTreeSet<(Uid, i64, Uid)>,
     session_ends: BTreeSet<(Micros, Uid)>,
     told_ends: BTreeSet<(Micros, TellKey)>,
+    begun_at: BTreeSet<(Micros, Uid)>,
     pub(super) evicted: u64,
 }
 
@@ -198,6 +211,26 @@ impl Facts {
         }
     }
 
+    /// Whether a session is known under `handle`.
+    pub(super) fn knows(&self, handle: &Handle) -> bool {
+        self.by_handle.at(handle).next().is_some()
+    }
+
+    /// Remembers when the session of `key` began; beyond `max` keys, the one whose session began first goes.
+    pub(super) fn begin(&mut self, key: &Uid, begun: Begun, max: usize) {
+        let at = begun.at;
+        if let Some(before) = self.begun.insert(key.clone(), begun) {
+            self.begun_at.remove(&(before.at, key.clone()));
+        }
+        self.begun_at.insert((at, key.clone()));
+        while self.begun.len() > max
+            && let Some((_, oldest)) = self.begun_at.pop_first()
+        {
+            self.begun.remove(&oldest);
+            self.evicted += 1;
+        }
+    }
+
     /// Forgets what ended before `before`.
     pub(super) fn forget(&mut self, before: Micros, memory: i64) {
         while let Some((at, action)) = self.session_ends.first().cloned()
@@ -210,6 +243,13 @@ impl Facts {
             && let Some((_, key)) = self.told_ends.pop_first()
         {
             self.told.remove(&key);
+        }
+        // No temporary credential lives longer, so nobody shows the key any more.
+        while let Some((at, _)) = self.begun_at.first()
+            && at.plus(SESSION_LIFE_MAX) < before
+            && let Some((_, key)) = self.begun_at.pop_first()
+        {
+            self.begun.remove(&key);
         }
         let old: Vec<Uid> = self
             .additions
@@ -236,6 +276,11 @@ impl Facts {
             .told
             .iter()
             .map(|(key, told)| (told.at.plus(told_memory), key.clone()))
+            .collect();
+        self.begun_at = self
+            .begun
+            .unordered()
+            .map(|(key, begun)| (begun.at, key.clone()))
             .collect();
     }
 

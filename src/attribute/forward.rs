@@ -2,17 +2,19 @@
 //! cause them.
 //!
 //! The forwarded row shows a key that nobody holds. Which credential was really used, the row of the direct call says:
-//! it has the same principal and names the same request, secret, parameter or object.
+//! it has the same principal and names the same request, secret, parameter or object. Where it names the same volume,
+//! function or queue, that is a hint and no more (FAS-3e). FAS-3f, the only direct call of the service near in time, is
+//! left out: it would mean to remember every call of everybody, for an answer that no chain may cross.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::draft::Call;
+use super::draft::{Call, Proof};
 use super::names::Names;
 use crate::model::{AuditEvent, AwsPrincipal, Micros, Uid};
 
-/// How far apart a direct call and the call forwarded for it are at most (FAS-3b).
+/// How far apart a direct call and the call forwarded for it are at most (FAS-3b, FAS-3e).
 pub(super) const APART_MAX: i64 = 60 * Micros::SECOND;
 
 /// By which direct calls the forwarded `event` could be explained, surest first.
@@ -23,15 +25,16 @@ pub(super) fn causes(
 ) -> Vec<Call> {
     let who = principal.principal_id.as_deref().unwrap_or("unknown");
     let mut calls = Vec::new();
-    let mut add = |text: String, proves: bool, rule: &'static str| {
+    let mut add = |text: String, proof: Proof, rule: &'static str| {
         calls.push(Call {
             handle: names.intern(&text),
-            proves,
+            proof,
             rule: Cow::Borrowed(rule),
         });
     };
     if let Some(request) = &event.request_uid {
-        add(format!("request|{who}|{request}"), true, "FAS-3a");
+        let handle = format!("request|{who}|{request}");
+        add(handle, Proof::Alone, "FAS-3a");
     }
     let Some(context) = encryption_context(event) else {
         return calls;
@@ -44,13 +47,11 @@ pub(super) fn causes(
     ) {
         let version = version.to_ascii_lowercase();
         if encrypts {
-            add(format!("secret-version|{who}|{version}"), true, "FAS-3b");
+            let handle = format!("secret-version|{who}|{version}");
+            add(handle, Proof::Alone, "FAS-3b");
         } else {
-            add(
-                format!("secret|{who}|{}", bare_secret(secret)),
-                true,
-                "FAS-3b",
-            );
+            let handle = format!("secret|{who}|{}", bare_secret(secret));
+            add(handle, Proof::Alone, "FAS-3b");
         }
     }
     if let Some(parameter) = text(&context, "PARAMETER_ARN") {
@@ -58,16 +59,22 @@ pub(super) fn causes(
             .split_once(":parameter")
             .map_or(parameter, |(_, name)| name);
         let name = name.trim_start_matches('/');
-        add(format!("parameter|{verb}|{who}|{name}"), false, "FAS-3c");
+        let handle = format!("parameter|{verb}|{who}|{name}");
+        add(handle, Proof::Agreeing, "FAS-3c");
     }
     if let Some(object) = text(&context, "aws:s3:arn") {
         let object = object.trim_start_matches("arn:aws:s3:::");
-        add(format!("object|{verb}|{who}|{object}"), false, "FAS-3d");
+        let handle = format!("object|{verb}|{who}|{object}");
+        add(handle, Proof::Agreeing, "FAS-3d");
+    }
+    for (service, resource) in encrypted_for(&context) {
+        let handle = format!("resource|{service}|{who}|{resource}");
+        add(handle, Proof::Hint, "FAS-3e");
     }
     calls
 }
 
-/// L-12, L-13: the steps by which an application obtains a session in a person's name.
+/// L-12, L-13, X-10: the steps by which an application obtains a session in a person's name.
 pub(super) fn delegations(
     principal: &AwsPrincipal<'_>,
     role_arn: Option<&str>,
@@ -91,7 +98,7 @@ pub(super) fn delegations(
         .into_iter()
         .map(|handle| Call {
             handle,
-            proves: false,
+            proof: Proof::Hint,
             rule: Cow::Borrowed("HM-9"),
         })
         .collect()
@@ -171,8 +178,113 @@ pub(super) fn handles(
             let key = text(&request, "key").unwrap_or_default();
             vec![names.join(&["object|", verb, "|", who, "|", bucket, "/", key])]
         }
-        _ => Vec::new(),
+        _ => resources(event, who, names),
     }
+}
+
+/// FAS-3e: the resources of which services have encrypted something, by the members of an encryption context: their
+/// names are `aws:<service>:…`. Objects have a rule of their own.
+fn encrypted_for(context: &Value) -> Vec<(&str, &str)> {
+    /// Contexts have one such member or two; more are somebody's own and name nothing of a service.
+    const MEMBERS_MAX: usize = 4;
+    let members = context.as_object().into_iter().flatten();
+    let named = members.filter_map(|(member, value)| {
+        let (service, _) = member.strip_prefix("aws:")?.split_once(':')?;
+        let service = if service == "ebs" { "ec2" } else { service };
+        let resource = resource_name(service, value.as_str()?);
+        (service != "s3" && !resource.is_empty()).then_some((service, resource))
+    });
+    named.take(MEMBERS_MAX).collect()
+}
+
+/// Calls that make a service use a key of its caller, and the member that names for which resource. Reads and writes of
+/// data are left out: remembering each would cost more than the hint is worth.
+const ENCRYPTING: [(&str, &[&str], &str); 7] = [
+    (
+        "dynamodb.amazonaws.com",
+        &["CreateTable", "UpdateTable"],
+        "tableName",
+    ),
+    (
+        "kinesis.amazonaws.com",
+        &["CreateStream", "StartStreamEncryption"],
+        "streamName",
+    ),
+    (
+        "lambda.amazonaws.com",
+        &[
+            "CreateFunction",
+            "GetFunction",
+            "GetFunctionConfiguration",
+            "UpdateFunctionCode",
+            "UpdateFunctionConfiguration",
+        ],
+        "functionName",
+    ),
+    (
+        "logs.amazonaws.com",
+        &["AssociateKmsKey", "CreateLogGroup"],
+        "logGroupName",
+    ),
+    ("sns.amazonaws.com", &["CreateTopic"], "name"),
+    ("sns.amazonaws.com", &["SetTopicAttributes"], "topicArn"),
+    ("sqs.amazonaws.com", &["CreateQueue"], "queueName"),
+];
+
+/// Calls on volumes, whose id the request or the answer names somewhere.
+const WITH_VOLUME: [&str; 5] = [
+    "AttachVolume",
+    "CreateSnapshot",
+    "CreateVolume",
+    "ModifyVolume",
+    "RunInstances",
+];
+
+/// FAS-3e: under which resources a direct call can be found.
+fn resources(event: &AuditEvent<'_>, who: &str, names: &mut Names) -> Vec<Uid> {
+    let (service, operation) = (event.service.as_ref(), event.operation.as_ref());
+    if service == "ec2.amazonaws.com" && WITH_VOLUME.contains(&operation) {
+        let texts = [&event.details.request, &event.details.response];
+        let texts = texts.into_iter().filter_map(|text| text.as_deref());
+        return texts
+            .flat_map(volumes)
+            .map(|volume| names.join(&["resource|ec2|", who, "|", volume]))
+            .collect();
+    }
+    let encrypting = ENCRYPTING
+        .iter()
+        .find(|(of, operations, _)| *of == service && operations.contains(&operation));
+    let Some((_, _, member)) = encrypting else {
+        return Vec::new();
+    };
+    let request = parse(event.details.request.as_deref());
+    let named = request.as_ref().and_then(|request| text(request, member));
+    let service = service.trim_end_matches(".amazonaws.com");
+    named
+        .map(|named| resource_name(service, named))
+        .map(|name| names.join(&["resource|", service, "|", who, "|", name]))
+        .into_iter()
+        .collect()
+}
+
+/// The ids of volumes in a JSON text, as whole strings. At most as many as one call may attach.
+fn volumes(json: &str) -> impl Iterator<Item = &str> {
+    const VOLUMES_MAX: usize = 32;
+    let starts = json.match_indices("\"vol-").map(|(at, _)| &json[at + 1..]);
+    starts
+        .filter_map(|rest| rest.split_once('"').map(|(id, _)| id))
+        .take(VOLUMES_MAX)
+}
+
+/// A resource's name, however it was given: the name, its ARN, a part of that, or with a version.
+fn resource_name<'t>(service: &str, text: &'t str) -> &'t str {
+    let mark = match service {
+        "lambda" => ":function:",
+        "logs" => ":log-group:",
+        _ => return text.rsplit([':', '/']).next().unwrap_or(text),
+    };
+    let name = text.split_once(mark).map_or(text, |(_, name)| name);
+    name.split(':').next().unwrap_or(name)
 }
 
 fn parameters(event: &AuditEvent<'_>, who: &str, names: &mut Names) -> Vec<Uid> {
@@ -231,6 +343,45 @@ fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn resources_are_the_same_by_name_and_by_arn() {
+        // FAS-3e.
+        for (service, given, name) in [
+            ("ec2", "vol-0a1b2c3d4e5f60718", "vol-0a1b2c3d4e5f60718"),
+            ("lambda", "resize", "resize"),
+            ("lambda", "resize:live", "resize"),
+            ("lambda", "111122223333:function:resize", "resize"),
+            (
+                "lambda",
+                "arn:aws:lambda:eu-west-1:111122223333:function:resize:7",
+                "resize",
+            ),
+            (
+                "logs",
+                "arn:aws:logs:eu-west-1:111122223333:log-group:/app/web:*",
+                "/app/web",
+            ),
+            ("logs", "/app/web", "/app/web"),
+            ("sqs", "arn:aws:sqs:eu-west-1:111122223333:jobs", "jobs"),
+            (
+                "kinesis",
+                "arn:aws:kinesis:eu-west-1:111122223333:stream/clicks",
+                "clicks",
+            ),
+        ] {
+            assert_eq!(resource_name(service, given), name, "{given}");
+        }
+        let context = serde_json::json!({
+            "aws:ebs:id": "vol-0a1b",
+            "aws:s3:arn": "arn:aws:s3:::bucket",
+            "team": "web",
+        });
+        assert_eq!(encrypted_for(&context), [("ec2", "vol-0a1b")]);
+        let answer = r#"{"items":[{"volumeId":"vol-0a"},{"volumeId":"vol-0b"}],"text":"vol-"}"#;
+        let found: Vec<_> = volumes(answer).collect();
+        assert_eq!(found, ["vol-0a", "vol-0b", "vol-"]);
+    }
 
     #[test]
     fn secrets_are_the_same_by_name_and_by_arn() {

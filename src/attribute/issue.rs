@@ -15,7 +15,7 @@ use crate::model::{
 const ROLE_LIFE_MAX: i64 = 12 * Micros::HOUR;
 
 /// Longest life of any temporary credential (STS API reference, `GetSessionToken`): an answer that says more is wrong.
-const SESSION_LIFE_MAX: i64 = 36 * Micros::HOUR;
+pub(super) const SESSION_LIFE_MAX: i64 = 36 * Micros::HOUR;
 
 /// A token of a managed identity lives for about a day, so its sign-in is remembered for two (B.3).
 const TOKEN_LIFE_MAX: i64 = 48 * Micros::HOUR;

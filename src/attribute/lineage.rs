@@ -4,19 +4,21 @@
 //! once and waits here under the handles by which more about it could become known. A new fact wakes those who wait
 //! under its handles; whoever's answer changes wakes those who wait for a session that it issued. When the watermark
 //! has passed an event it is settled; what is settled without the event behind it goes on waiting for a late one, for
-//! as long as sessions are remembered. All of it is bounded, and what a bound drops is counted and told.
+//! as long as sessions are remembered (AZ-54: Entra's logs can come hours late). All of it is bounded, and what a bound
+//! drops is counted and told.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::account_of_id;
 use super::directory::Directory;
 use super::draft::Seek;
 use super::facts::{Facts, Handle, Session, watched};
 use super::index::Index;
 use super::names::Names;
-use super::parent::{INCOMPLETE, Parent};
+use super::parent::Parent;
 use super::resolve::{Known, Resolved};
 use super::users::Users;
 use super::{Amendment, Params};
@@ -58,7 +60,7 @@ pub(super) struct Lineage {
     pub(super) users: Users,
     pub(super) waiting: Tracked<EventKey, Waiting>,
     /// Derived: who waits under a handle.
-    watching: Index<EventKey>,
+    pub(super) watching: Index<EventKey>,
     /// Derived: who is not settled.
     unsettled: BTreeSet<EventKey>,
     /// What has changed since it was last taken: amendments, and sessions to be told.
@@ -273,7 +275,7 @@ impl Lineage {
 
     /// Answers one waiting event anew. Tells an amendment if the answer has changed, and puts the handles of what the
     /// event issued into `queue`.
-    fn reconsider(
+    pub(super) fn reconsider(
         &mut self,
         event: &EventKey,
         cause: Option<&Uid>,
@@ -288,7 +290,7 @@ impl Lineage {
                 .resolve(&waiting.alone, &waiting.seek, event.0, names);
         if waiting.settled && word.status == Status::Pending {
             word.status = Status::Unattributed;
-            word.because(INCOMPLETE);
+            account_of_id::incomplete(&mut word, &waiting.seek);
         }
         word.revision = waiting.told.revision;
         let settled = waiting.settled;
@@ -380,20 +382,26 @@ impl Lineage {
         }
     }
 
-    fn watch(&mut self, event: &EventKey, seek: &Seek) {
+    pub(super) fn watch(&mut self, event: &EventKey, seek: &Seek) {
         for handle in watched(seek) {
             self.watching.insert(handle, event.clone());
+        }
+    }
+
+    /// Takes the event from under its handles, before they change or it leaves.
+    pub(super) fn unwatch(&mut self, event: &EventKey) {
+        let Some(waiting) = self.waiting.get(event) else {
+            return;
+        };
+        for handle in watched(&waiting.seek) {
+            self.watching.remove(&handle, event);
         }
     }
 
     /// Nothing that could come would change the answer, or nobody waits for it any more.
     fn leave(&mut self, event: &EventKey) {
         self.unsettled.remove(event);
-        let Some(waiting) = self.waiting.remove(event) else {
-            return;
-        };
-        for handle in watched(&waiting.seek) {
-            self.watching.remove(&handle, event);
-        }
+        self.unwatch(event);
+        self.waiting.remove(event);
     }
 }

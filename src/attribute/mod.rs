@@ -10,6 +10,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod account_of_id;
 mod aws;
 mod azure;
 mod directory;
@@ -25,6 +26,8 @@ mod parent;
 mod presented;
 mod privilege;
 mod resolve;
+mod taught;
+mod tell;
 mod users;
 mod web_identity;
 mod workload;
@@ -35,17 +38,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Attribution, AuditEvent, AzurePrincipal, AzureSubject, Change, Changes, LogSource, Micros,
-    Outcome, Principal, PrincipalType, Target, Uid,
+    Attribution, AuditEvent, AzurePrincipal, AzureSubject, Change, Changes, Micros, Outcome,
+    Principal, PrincipalType, Target, Tie, Uid,
 };
 
 use directory::Bearer;
 use draft::{Draft, Seek};
 pub use facts::Session;
-use facts::{Handle, TellKey, Told, Trusted};
+use facts::{Begun, Handle, TellKey, Told, Trusted};
 use lineage::{EventKey, Lineage, Waiting};
 use names::Names;
-use parent::Parent;
 use users::Traces;
 
 /// How long a call is remembered that could explain another: services forward at once, and accounts tell the same
@@ -82,6 +84,7 @@ pub struct Written {
     trusted: Changes<Uid, Trusted>,
     names: Changes<Uid, Vec<Bearer>>,
     additions: Changes<Uid, Micros>,
+    begun: Changes<Uid, Begun>,
     traces: Changes<Uid, Traces>,
     waiting: Changes<EventKey, Waiting>,
     evicted: u64,
@@ -94,6 +97,8 @@ pub struct Answer {
     pub attribution: Arc<Attribution>,
     /// What the event changes about identities and credentials.
     pub changes: Vec<Change>,
+    /// To what it ties its caller besides its chain.
+    pub ties: Vec<Tie>,
     /// A user who was seen at the console at this event's time: no longer simply a machine from then on (HM-16).
     pub at_console: Option<Uid>,
     pub news: News,
@@ -142,6 +147,11 @@ impl Attributor {
         {
             draft.word.because_first("DD-5");
         }
+        if let (Some(seek), Principal::Aws(principal)) = (&mut draft.seek, &event.principal) {
+            let stated = principal.session_created_at;
+            self.lineage
+                .beginning(seek, stated, &event_uid, &self.params, &mut self.names);
+        }
         let (attribution, waits) = self.answer(draft, at);
         let (attribution, open) = (Arc::new(attribution), waits.is_some());
         let issued = issue::session(event, &attribution, open, &mut self.names);
@@ -177,6 +187,7 @@ impl Attributor {
             } else {
                 lifecycle::changes(event)
             },
+            ties: lifecycle::ties(event),
             at_console,
             news: self.news(),
         }
@@ -286,75 +297,6 @@ impl Attributor {
         let cause = self.names.intern(event_uid);
         self.lineage
             .wake(VecDeque::from([handle]), Some(&cause), &mut self.names);
-    }
-
-    /// Remembers a call that can explain another: one that a service forwards (FAS-3), or the caller's own account of
-    /// a call that another account tells too (L-2).
-    fn tell(&mut self, event: &AuditEvent<'_>, event_uid: &Uid, by: &Attribution, open: bool) {
-        let Principal::Aws(principal) = &event.principal else {
-            return;
-        };
-        if principal.principal_type == PrincipalType::AwsService {
-            return;
-        }
-        let mut handles = Vec::new();
-        if principal.invoked_by.is_none() {
-            let calls = forward::handles(event, principal, &mut self.names);
-            handles.extend(
-                calls
-                    .into_iter()
-                    .map(|call| (call.clone(), Handle::Call(call))),
-            );
-        }
-        if let Some(shared) = &event.shared_event_uid
-            && principal.principal_type != PrincipalType::AwsAccount
-        {
-            let shared = self.names.intern(shared);
-            handles.push((shared.clone(), Handle::Shared(shared)));
-        }
-        for (text, handle) in handles {
-            let told = Told {
-                at: event.event_time,
-                parent: Parent::of(by, open),
-            };
-            let key = (event.event_time, event_uid.clone());
-            if let Some(waiting) = self.lineage.waiting.get_mut(&key) {
-                waiting.tells.push(text.clone());
-            }
-            self.lineage.facts.tell(
-                (text, event_uid.clone()),
-                told,
-                event.event_time.plus(TOLD_MEMORY),
-                self.params.sessions_max,
-            );
-            self.lineage
-                .wake(VecDeque::from([handle]), Some(event_uid), &mut self.names);
-        }
-    }
-
-    /// Learns whom an Entra application trusts.
-    fn trust(&mut self, event: &AuditEvent<'_>, event_uid: &Uid) {
-        if !matches!(
-            event.source,
-            LogSource::EntraAudit | LogSource::AzureActivity
-        ) {
-            return;
-        }
-        for subject in lifecycle::trusted_subjects(event) {
-            let credential = self
-                .names
-                .join(&["entra:fic:", &subject.credential_id.to_ascii_lowercase()]);
-            let trusted = Trusted {
-                issuer: self.names.intern(&subject.issuer),
-                subject: self.names.intern(&subject.subject),
-            };
-            self.lineage
-                .facts
-                .trusted
-                .insert(credential.clone(), trusted);
-            let queue = VecDeque::from([Handle::Credential(credential)]);
-            self.lineage.wake(queue, Some(event_uid), &mut self.names);
-        }
     }
 
     /// DD-5: a record has added to an event of `at` that is yet to come.
@@ -477,6 +419,7 @@ impl Attributor {
             trusted: lineage.facts.trusted.written(all),
             names: lineage.directory.names.written(all),
             additions: lineage.facts.additions.written(all),
+            begun: lineage.facts.begun.written(all),
             traces: lineage.users.traces.written(all),
             waiting: lineage.waiting.written(all),
             evicted: self.evicted(),
@@ -491,6 +434,7 @@ impl Attributor {
         lineage.facts.trusted.apply(written.trusted);
         lineage.directory.names.apply(written.names);
         lineage.facts.additions.apply(written.additions);
+        lineage.facts.begun.apply(written.begun);
         lineage.users.traces.apply(written.traces);
         lineage.waiting.apply(written.waiting);
         lineage.evicted = written.evicted;

@@ -19,6 +19,10 @@ pub(super) fn complete(
     forwarded(principal, names, draft);
     credential(event, principal, names, draft);
     delivered(principal, names, draft);
+    if principal.from_console && event.network.tls_version.is_some() {
+        // AWS-23: the console's own calls show no handshake, so a client outside it holds the console's credential.
+        draft.word.because("AWS-23");
+    }
     let delegations = forward::delegations(principal, issuer_arn(principal), names);
     if !delegations.is_empty() {
         let seek = draft.seek.get_or_insert_default();
@@ -44,6 +48,7 @@ fn credential(
     names: &mut Names,
     draft: &mut Draft,
 ) {
+    // AWS-32: only callers with a bearer token have one. Steps of a sign-in are not joined by it.
     if let Some(bearer) = &principal.bearer_id {
         let uid = names.join(&["aws:bearer:", bearer]);
         draft.credential(Some(uid), CredentialKind::BearerToken);
@@ -69,6 +74,7 @@ fn credential(
         });
         return;
     }
+    // ID-5: `ASIA…` is temporary; every other prefix of a key outlives its sessions.
     match key {
         Some(key) if key.starts_with("ASIA") => {
             let uid = match principal.session_created_at {
@@ -114,15 +120,19 @@ fn session_seek(
     let created_at = begun.or_else(|| sign_in.then_some(event.event_time));
     let mut intern = |text: Option<&str>| text.map(|text| names.intern(text));
     let role = principal.principal_type == PrincipalType::AssumedRole;
+    let account = principal.account_id.as_deref();
+    // AWS-35: root that somebody assumed is wielded by them; who that was must be found.
+    let wielded = role || principal.assumed_root;
     Seek {
         key,
+        account: intern(account.or(event.tenant_uid.as_deref())),
         principal: intern(principal.principal_id.as_deref()),
         role_arn: intern(issuer_arn(principal).filter(|_| role)),
         session_name: intern(session_name(principal)),
         created_at,
         sign_in_session: intern(principal.sign_in_session_arn.as_deref()),
         forwarded: principal.invoked_by.is_some(),
-        expected: role && principal.invoked_by.is_none(),
+        expected: wielded && principal.invoked_by.is_none(),
         ..Seek::default()
     }
 }

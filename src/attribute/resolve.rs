@@ -1,8 +1,9 @@
 //! The best answer that the known facts give to one record: a function of the record and the set of facts, not of the
 //! order in which they came.
 
+use super::account_of_id;
 use super::directory::Directory;
-use super::draft::Seek;
+use super::draft::{Proof, Seek};
 use super::facts::{CREATION_SLACK, Facts, Handle, Session, Told};
 use super::forward;
 use super::names::Names;
@@ -74,7 +75,7 @@ impl Known<'_> {
             call.rule == "HM-9"
                 && self.facts.told_at(&call.handle).any(|told| {
                     let in_time = seek
-                        .created_at
+                        .stated_start()
                         .is_none_or(|created| told.at.since(created).abs() <= forward::APART_MAX);
                     in_time && told.parent.actor_type == ActorType::Nhi
                 })
@@ -117,7 +118,7 @@ impl Known<'_> {
         inherit_state(word, by)
     }
 
-    /// FAS-3, FAS-4: the session in whose name the call was forwarded, else the call that caused it.
+    /// FAS-3, FAS-4, HM-3: the session in whose name the call was forwarded, else the call that caused it.
     fn by_cause(&self, word: &mut Attribution, seek: &Seek, at: Micros) -> bool {
         let near = self.facts.sessions_near(seek);
         if let Some(session) = agreed(&near) {
@@ -135,6 +136,10 @@ impl Known<'_> {
             let Some(first) = causes.first() else {
                 continue;
             };
+            if call.proof == Proof::Hint {
+                explained(word, &call.rule);
+                continue;
+            }
             let same = causes.iter().all(|told| {
                 told.parent.credential_uid == first.parent.credential_uid
                     && told.parent.identity_uid == first.parent.identity_uid
@@ -144,15 +149,13 @@ impl Known<'_> {
                 word.because("FAS-3");
                 continue;
             }
-            let proof = if call.proves && causes.len() == 1 {
+            let proof = if call.proof == Proof::Alone && causes.len() == 1 {
                 Confidence::Exact
             } else {
                 Confidence::Strong
             };
             caused(word, &first.parent, proof);
-            if let Some(rule) = RULES.iter().find(|rule| **rule == call.rule) {
-                word.because(rule);
-            }
+            explained(word, &call.rule);
             inherit_state(word, &first.parent);
             return true;
         }
@@ -160,7 +163,9 @@ impl Known<'_> {
         true
     }
 
-    /// an application's federated credential trusts a subject outside Entra.
+    /// an application's federated credential trusts a subject outside Entra. X-6: that subject may be a role of AWS
+    /// that proves itself with a token of its account's own issuer; the subject is then the role's ARN, which names no
+    /// unique id, so it stays a subject like any other.
     fn by_trust(&self, word: &mut Attribution, credential: &Uid, names: &mut Names) -> bool {
         let Some(trusted) = self.facts.trusted.get(credential) else {
             return true;
@@ -177,6 +182,9 @@ impl Known<'_> {
         word.identity_uid = outside.identity_uid;
         word.method = Method::FederatedCredential;
         word.because("X-3");
+        if web_identity::of_aws(issuer) {
+            word.because("X-6");
+        }
         false
     }
 
@@ -246,7 +254,7 @@ impl Known<'_> {
                 word.because(MISMATCH);
             }
         }
-        let near = self.facts.sessions_near(seek);
+        let near = self.began(word, seek);
         let (sign_ins, issued): (Vec<&Session>, Vec<&Session>) = near
             .into_iter()
             .partition(|session| session.method == SessionMethod::ConsoleSignIn);
@@ -286,14 +294,33 @@ impl Known<'_> {
             word.status = Status::Pending;
         } else if seek.key.is_some() {
             // Whoever obtained the key, the user or root whose it is acted: that answer stands without the event.
-            word.because(INCOMPLETE);
+            account_of_id::incomplete(word, seek);
         }
         true
     }
+
+    /// The sessions that began when the use's did (LIN-2), by the use's own word or by what others taught of its key
+    /// (LIN-6). The event that issued the key knows better than they.
+    fn began(&self, word: &mut Attribution, seek: &Seek) -> Vec<&Session> {
+        let key = seek.key.as_ref().filter(|_| seek.taught);
+        if key.is_some_and(|key| self.facts.knows(&Handle::Key(key.clone()))) {
+            return Vec::new();
+        }
+        let near = self.facts.sessions_near(seek);
+        if seek.taught && !near.is_empty() {
+            word.because("LIN-6");
+        }
+        near
+    }
 }
 
-/// The rules that a call can be explained by, for the reasons of an answer.
-const RULES: [&str; 4] = ["FAS-3a", "FAS-3b", "FAS-3c", "FAS-3d"];
+/// Says among the reasons by which rule a call is explained, or could be.
+fn explained(word: &mut Attribution, rule: &str) {
+    const RULES: [&str; 5] = ["FAS-3a", "FAS-3b", "FAS-3c", "FAS-3d", "FAS-3e"];
+    if let Some(rule) = RULES.iter().find(|known| **known == rule) {
+        word.because(rule);
+    }
+}
 
 /// The session that all of `sessions` come to: the first, if the same caller began them with the same credential.
 fn agreed<'a>(sessions: &[&'a Session]) -> Option<&'a Session> {
@@ -325,7 +352,7 @@ fn open_behind(session: &Session) -> bool {
 
 /// Whether the use can be a use of this session: same role, same start (LIN-1). A key id alone could be reused.
 fn fits(session: &Session, seek: &Seek, acting: &Uid, at: Micros) -> bool {
-    let in_time = match seek.created_at {
+    let in_time = match seek.stated_start() {
         Some(created) => (created.second() - session.issued_at.second()).abs() <= CREATION_SLACK,
         None => {
             session.issued_at <= at.plus(Micros::SECOND)

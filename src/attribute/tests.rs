@@ -258,3 +258,50 @@ fn a_second_factor_makes_the_users_session_a_persons() {
         Some("aws:role:AROAONE")
     );
 }
+
+#[test]
+fn a_key_without_its_session_is_taught_by_another_record_in_every_order() {
+    // LIN-6: the console shows another key than the one that was issued, and one record does not show the session.
+    let alone = || AwsPrincipal {
+        session_created_at: None,
+        ..session("AROAONE", "ASIASHOWN", 0)
+    };
+    let all = [
+        assume("e1", 0, user(), "AROAONE", "ASIAISSUED"),
+        event("e2", 9, "ListBuckets", session("AROAONE", "ASIASHOWN", 0)),
+        event("e3", 5, "ListBuckets", alone()),
+    ];
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        let mut attributor = Attributor::new(params());
+        let mut last = None;
+        for index in order {
+            // What is taught survives a restart.
+            let written = attributor.written(true);
+            attributor = Attributor::new(params());
+            attributor.restore(written);
+            let answer = attributor.attribute(&all[index]);
+            let own = (&*answer.event_uid == "e3").then_some(answer.attribution);
+            let amended = answer.news.amendments.into_iter();
+            let amended = amended.filter(|amendment| &*amendment.event_uid == "e3");
+            last = own
+                .into_iter()
+                .chain(amended.map(|one| one.word))
+                .last()
+                .or(last);
+        }
+        let word = last.unwrap();
+        assert_eq!(&*word.identity_uid, "aws:user:AIDAUSER", "{order:?}");
+        assert_eq!(word.session_uid.as_deref(), Some("ASIAISSUED"), "{order:?}");
+        assert!(
+            word.rests_on("LIN-6") && word.status == Status::Final,
+            "{order:?}"
+        );
+    }
+}

@@ -9,6 +9,10 @@ use crate::model::{ActorType, Confidence, IdentityKind};
 
 const GITHUB: &str = "token.actions.githubusercontent.com";
 
+/// How the issuers end that AWS gives its accounts for tokens to parties outside, each after a GUID. Seen in the
+/// configuration of receivers; AWS documents only that the issuer is the account's own.
+const AWS_ACCOUNTS: &str = ".tokens.sts.global.api.aws";
+
 /// The draft of a subject that `issuer` vouches for. `issuer` has no scheme.
 pub(super) fn subject(
     issuer: &str,
@@ -35,6 +39,11 @@ pub(super) fn subject(
         return draft.because(&["HM-7"]);
     }
     draft.because(&["HM-6"])
+}
+
+/// whether `issuer` vouches for the roles and users of one AWS account.
+pub(super) fn of_aws(issuer: &str) -> bool {
+    issuer.trim_end_matches('/').ends_with(AWS_ACCOUNTS)
 }
 
 /// The issuer's class: build services, clusters, other clouds, people.
@@ -101,6 +110,16 @@ pub(super) fn issuer_of(provider: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn issuers_of_aws_accounts_are_known_by_their_end() {
+        //
+        let id = "5e1b6a0c-0000-4000-8000-000000000000";
+        assert!(of_aws(&format!("{id}.tokens.sts.global.api.aws")));
+        assert!(of_aws(&format!("{id}.tokens.sts.global.api.aws/")));
+        assert!(!of_aws("tokens.sts.global.api.aws.example.org"));
+        assert!(!of_aws(GITHUB));
+    }
 
     #[test]
     fn subjects_become_what_their_issuer_means() {

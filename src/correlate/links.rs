@@ -1,11 +1,15 @@
-//! Ties between identities and systems, from facts of federation and creation (attribution C.2). An address ties nobody.
+//! Ties between identities and systems, from facts of federation and creation (attribution C.2), and from what one could
+//! make another do (the influence edges after A.7). An address ties nobody.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::Sighting;
-use crate::model::{Action, Changes, Confidence, Kept, Micros, Target, Uid, hex, sha256};
+use super::stored_keys::{StoredKeys, WrittenStep};
+use crate::model::{
+    Action, Changes, Confidence, Kept, LinkKind, Micros, Reason, Target, Uid, hex, sha256,
+};
 
 /// How many ties are remembered. Beyond it, those of new pairs are told anew each time they are seen, and counted.
 const LINKS_MAX: usize = 1_000_000;
@@ -31,28 +35,6 @@ pub struct Link {
     pub events: i64,
 }
 
-/// What ties two identities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum LinkKind {
-    /// One made the other.
-    Created,
-    /// Whoever is the one obtains sessions of the other.
-    FederatesTo,
-    /// One workload in two clouds.
-    SameWorkload,
-}
-
-impl LinkKind {
-    /// The name as rows spell it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::FederatesTo => "federates_to",
-            Self::SameWorkload => "same_workload",
-        }
-    }
-}
-
 /// What a subject outside leads to in each cloud.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Twins {
@@ -65,7 +47,8 @@ pub(super) struct Twins {
 pub struct Links {
     known: Kept<Uid, Link>,
     twins: Kept<Uid, Twins>,
-    pub evicted: u64,
+    stored_keys: StoredKeys,
+    evicted: u64,
 }
 
 /// What must survive a restart.
@@ -73,6 +56,7 @@ pub struct Links {
 pub struct WrittenLinks {
     known: Changes<Uid, Link>,
     twins: Changes<Uid, Twins>,
+    steps: Changes<(Micros, Uid), WrittenStep>,
     evicted: u64,
 }
 
@@ -81,15 +65,19 @@ struct Shown {
     from: Uid,
     to: Uid,
     kind: LinkKind,
-    rule: &'static str,
+    rule: Reason,
     evidence: Uid,
     strength: Confidence,
 }
 
 impl Links {
     /// The ties that `sighting` shows and that are to be told: for the first time, or because the count of their events
-    /// has doubled.
-    pub fn add(&mut self, sighting: &Sighting) -> Vec<Link> {
+    /// has doubled. `identity` says who a change was about.
+    pub fn add(
+        &mut self,
+        sighting: &Sighting,
+        identity: &mut dyn FnMut(&Target) -> Uid,
+    ) -> Vec<Link> {
         let mut shown = Vec::new();
         for pair in sighting.by.chain.windows(2) {
             if let Some(rule) = federation(&pair[0], &pair[1]) {
@@ -97,7 +85,7 @@ impl Links {
                     from: pair[0].clone(),
                     to: pair[1].clone(),
                     kind: LinkKind::FederatesTo,
-                    rule,
+                    rule: rule.into(),
                     evidence: pair[0].clone(),
                     strength: sighting.by.confidence,
                 });
@@ -112,14 +100,41 @@ impl Links {
                     from: sighting.by.identity_uid.clone(),
                     to: Uid::from(made.as_str()),
                     kind: LinkKind::Created,
-                    rule: "A.7",
+                    rule: "A.7".into(),
                     evidence: sighting.operation.clone(),
                     strength: sighting.by.confidence,
                 });
             }
         }
+        ties(sighting, identity, &mut shown);
+        if !sighting.changes.is_empty() {
+            self.stored(sighting, identity, &mut shown);
+        }
         let told = shown.into_iter().map(|shown| self.count(shown, sighting));
         told.collect::<Vec<_>>().into_iter().flatten().collect()
+    }
+
+    /// a key that is in a secret leads from whoever put it there, and from the secret, to the key's user.
+    fn stored(
+        &mut self,
+        sighting: &Sighting,
+        identity: &mut dyn FnMut(&Target) -> Uid,
+        shown: &mut Vec<Shown>,
+    ) {
+        for stored in self.stored_keys.add(sighting, identity) {
+            let actor = &sighting.by.identity_uid;
+            // Who stores a key of their own gains nobody's.
+            let others = (*actor != stored.user).then(|| (actor.clone(), stored.secret.clone()));
+            let from = others.into_iter().chain([(stored.secret, stored.key)]);
+            shown.extend(from.map(|(from, evidence)| Shown {
+                from,
+                to: stored.user.clone(),
+                kind: LinkKind::Influences,
+                rule: "X-12".into(),
+                evidence,
+                strength: sighting.by.confidence.min(Confidence::Probable),
+            }));
+        }
     }
 
     /// one subject outside that leads into both clouds makes the two identities one workload's.
@@ -153,7 +168,7 @@ impl Links {
                 from: aws.clone(),
                 to: entra.clone(),
                 kind: LinkKind::SameWorkload,
-                rule: "X-4",
+                rule: "X-4".into(),
                 evidence: outside.clone(),
                 strength,
             });
@@ -177,7 +192,7 @@ impl Links {
             from_uid: shown.from,
             to_uid: shown.to,
             kind: shown.kind,
-            rule: Uid::from(shown.rule),
+            rule: Uid::from(&*shown.rule),
             evidence: shown.evidence,
             strength: shown.strength,
             first_event_uid: sighting.event_uid.clone(),
@@ -193,12 +208,18 @@ impl Links {
         Some(link)
     }
 
+    /// How many ties, and steps towards one, were not remembered because a limit was reached.
+    pub const fn evicted(&self) -> u64 {
+        self.evicted + self.stored_keys.evicted
+    }
+
     /// What changed since the last call, or everything if `all`.
     pub fn written(&mut self, all: bool) -> WrittenLinks {
         WrittenLinks {
             known: self.known.written(all),
             twins: self.twins.written(all),
-            evicted: self.evicted,
+            steps: self.stored_keys.written(all),
+            evicted: self.evicted(),
         }
     }
 
@@ -206,8 +227,29 @@ impl Links {
     pub fn restore(&mut self, written: WrittenLinks) {
         self.known.apply(written.known);
         self.twins.apply(written.twins);
+        self.stored_keys.restore(written.steps);
         self.evicted = written.evicted;
     }
+}
+
+/// Ties besides the chain. A token that was issued is certain, and it is the acting identity's. What somebody makes
+/// a workload do is probable, and is done by whoever really acted.
+fn ties(sighting: &Sighting, identity: &mut dyn FnMut(&Target) -> Uid, shown: &mut Vec<Shown>) {
+    let by = &sighting.by;
+    shown.extend(sighting.ties.iter().map(|tie| {
+        let (from, strength) = match tie.kind {
+            LinkKind::Influences => (&by.identity_uid, by.confidence.min(Confidence::Probable)),
+            _ => (&by.acting_uid, Confidence::Exact),
+        };
+        Shown {
+            from: from.clone(),
+            to: identity(&tie.to),
+            kind: tie.kind,
+            rule: tie.rule.clone(),
+            evidence: sighting.operation.clone(),
+            strength,
+        }
+    }));
 }
 
 /// The rule by which `outside` obtained sessions of `inside`, if that crosses from one system into another.

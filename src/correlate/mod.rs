@@ -9,9 +9,10 @@ mod network;
 mod novelty;
 mod profile;
 mod sighting;
+mod stored_keys;
 mod usage;
 
-pub use links::{Link, LinkKind, Links, WrittenLinks};
+pub use links::{Link, Links, WrittenLinks};
 pub use network::{Source, SourceKind, classify};
 pub use novelty::bits;
 pub use profile::{Dimension, Profile, Sleep, ValueStats, Values};

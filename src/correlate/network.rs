@@ -1,7 +1,7 @@
 //! Where a request came from: what kind of source it is, and the network it stands for in a profile.
 //!
-//! Only a public address, or a private one behind a named VPC endpoint, says where a caller is. Service names, `AWS
-//! Internal`, proxies' private addresses and Microsoft's internal IPv6 say nothing (AWS-20, D-5 to D-9, AZ-26) and
+//! Only a public address, or a private one behind a named VPC endpoint (AWS-25), says where a caller is. Service names,
+//! `AWS Internal`, proxies' private addresses and Microsoft's internal IPv6 say nothing (AWS-20, D-5 to D-9, AZ-26) and
 //! therefore give no network at all.
 
 use std::net::{IpAddr, Ipv6Addr};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ActorType, Attribution, Change, CredentialKind, Micros, Provider, Uid};
+use crate::model::{ActorType, Attribution, Change, CredentialKind, Micros, Provider, Tie, Uid};
 
 /// One attributed event, waiting for the watermark or just passed by it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub struct Sighting {
     pub acting_name: Option<Uid>,
     /// What it changes about identities and credentials. Empty for nearly all events.
     pub changes: Vec<Change>,
+    /// To what it ties its caller besides its chain. Empty for nearly all events.
+    pub ties: Vec<Tie>,
     /// The privilege that a successful use of the operation shows, and the group of operations that says so.
     pub privilege: Option<(u8, Uid)>,
     pub tenant_uid: Option<Uid>,

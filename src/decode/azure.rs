@@ -48,7 +48,7 @@ pub(crate) fn token_guid(uti: &str) -> Option<String> {
     is_guid(&text).then(|| text.to_ascii_lowercase())
 }
 
-/// A GUID in lower case with dashes (AZ-18's evidence has none); any other id in lower case.
+/// ID-1: a GUID in lower case with dashes (AZ-18's evidence has none); any other id in lower case.
 pub(super) fn guid(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         let text = text.to_ascii_lowercase();

@@ -24,7 +24,8 @@ use crate::model::{
 /// omits what is over 100 KB.
 const PARAMS_BYTES_MAX: usize = 16 * 1024;
 
-/// The members of a record that are read. Unknown members are skipped unparsed.
+/// The members of a record that are read. Unknown members are skipped unparsed: those of newer versions, devices at the
+/// edge, and `eventContext`, which no trail delivers (AWS-37).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record<'a> {
@@ -134,6 +135,7 @@ pub(super) fn decode<'a>(element: &Element<'a>) -> Result<Option<AuditEvent<'a>>
         return Ok(None);
     }
     let mut flags = element.flags;
+    // AWS-40: any 1.x is read, and another major version as far as it goes.
     if record
         .event_version
         .0
@@ -153,6 +155,7 @@ pub(super) fn decode<'a>(element: &Element<'a>) -> Result<Option<AuditEvent<'a>>
         element.derived_uid()
     });
     let shared_event_uid = record.shared_event_id.known();
+    // DD-2: in pairs of insights the shared id ties a start to its end, and not two accounts' copies.
     let insight = record.event_category.0.as_deref() == Some("Insight");
     let error_code = record.error_code.known();
     let error_message = record.error_message.known();
@@ -183,6 +186,7 @@ pub(super) fn decode<'a>(element: &Element<'a>) -> Result<Option<AuditEvent<'a>>
         shared_event_uid,
         request_uid: record.request_id.known(),
         event_time,
+        // AWS-38: the account that received this copy, which is not always the caller's.
         tenant_uid: recipient.or_else(|| principal.account_id.clone()),
         region: record.aws_region.known(),
         service,
@@ -216,7 +220,8 @@ pub(super) fn decode<'a>(element: &Element<'a>) -> Result<Option<AuditEvent<'a>>
     }))
 }
 
-/// The text of an object; anything else says nothing.
+/// The text of an object; anything else says nothing. Long requests and answers are left out of records (AWS-39), so an
+/// absent one is no empty one.
 fn object_text(value: &RawValue) -> Option<Cow<'_, str>> {
     let text = value.get();
     text.starts_with('{').then_some(Cow::Borrowed(text))
@@ -307,6 +312,9 @@ fn principal<'a>(
         federated_provider: context
             .object("webIdFederationData")
             .text("federatedProvider"),
+        assumed_root: context
+            .text("assumedRoot")
+            .is_some_and(|text| text.eq_ignore_ascii_case("true")),
         ec2_role_delivery: context.text("ec2RoleDelivery"),
         credentials_issued_to: scope.text("credentialsIssuedTo"),
         invoked_by: members.text("invokedBy"),

@@ -1,8 +1,9 @@
 //! Which events were seen already. Trails, connectors and brokers all deliver some records twice.
 //!
-//! A copy has the id and the content of a record that was seen. A record with a known id that says something else is no
-//! copy: dropping it would let whoever can write one record hide another. It is kept under an id of its own. Whether two
-//! records say the same is judged by a fingerprint that stands up to shuffled members, not to a forger who computes one.
+//! A copy has the id and the content of a record that was seen; the id of a request is none of an event (DD-3). A record
+//! with a known id that says something else is no copy: dropping it would let whoever can write one record hide another.
+//! It is kept under an id of its own. Whether two records say the same is judged by a fingerprint that stands up to
+//! shuffled members, not to a forger who computes one.
 
 use std::collections::BTreeMap;
 

@@ -221,7 +221,7 @@ impl Engine {
             + self.duplicates.evicted
             + self.profiles_evicted
             + self.waiting_evicted
-            + self.links.evicted
+            + self.links.evicted()
             + self.situations.evicted;
         let counts = std::mem::take(&mut self.counts);
         counts.check();
@@ -338,7 +338,7 @@ impl Engine {
             event,
             answer.event_uid,
             by.clone(),
-            answer.changes,
+            (answer.changes, answer.ties),
             &source,
             &mut self.attributor,
         );

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::Engine;
 use crate::attribute::{self, Attributor};
 use crate::correlate::{Profile, Sighting, Source};
-use crate::model::{Attribution, AuditEvent, Change, Micros, Outcome, Principal, Uid};
+use crate::model::{Attribution, AuditEvent, Change, Micros, Outcome, Principal, Target, Tie, Uid};
 
 /// The event reduced to what profiles and detectors need.
 pub(super) fn sighting(
     event: &AuditEvent<'_>,
     event_uid: Uid,
     by: Arc<Attribution>,
-    changes: Vec<Change>,
+    (changes, ties): (Vec<Change>, Vec<Tie>),
     source: &Source,
     names: &mut Attributor,
 ) -> Sighting {
@@ -33,6 +33,7 @@ pub(super) fn sighting(
         acting_native: native.map(|text| names.intern(text)),
         acting_name: name.map(|text| names.intern(text)),
         changes,
+        ties,
         privilege: attribute::privilege_shown(&event.service, &event.operation)
             .map(|(tier, group)| (tier, names.intern(group))),
         tenant_uid: event.tenant_uid.as_deref().map(|text| names.intern(text)),
@@ -53,7 +54,7 @@ pub(super) fn sighting(
     }
 }
 
-/// The first product of a user agent, without its version: `aws-cli/2.15.0 …` → `aws-cli`.
+/// AWS-22: evidence only, because callers choose it. The first product of a user agent, without its version: `aws-cli/2.15.0 …` → `aws-cli`.
 pub(super) fn user_agent_family(text: &str) -> Option<&str> {
     let product = text.trim_start_matches('[').split(['/', ' ', ',']).next()?;
     (!product.is_empty() && product.len() <= 64).then_some(product)
@@ -64,7 +65,9 @@ impl Engine {
     pub(super) fn observe(&mut self, sighting: &Sighting, in_order: bool) {
         self.change(sighting);
         self.know(sighting);
-        for link in self.links.add(sighting) {
+        let attributor = &mut self.attributor;
+        let mut identity = |target: &Target| attributor.target(target, sighting.event_time);
+        for link in self.links.add(sighting, &mut identity) {
             self.rows.link(&link);
         }
         self.usage.add(sighting);

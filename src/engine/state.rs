@@ -17,8 +17,8 @@ use crate::attribute;
 use crate::correlate::{DayUse, Profile, Sighting, UsageKey, WrittenLinks};
 use crate::model::{Changes, Micros, Uid};
 
-/// The form written by this build. Form 1 was never in a release.
-const FORM: u8 = 2;
+/// The form written by this build. Forms 1 and 2 were never in a release.
+const FORM: u8 = 3;
 
 /// Why state could not be read. The lake is then read by another build than it was written by, or it is damaged.
 #[derive(Debug, Error)]

@@ -13,7 +13,8 @@ table! {
         from_uid: Required<Text>,
         /// To whom that leads.
         to_uid: Required<Text>,
-        /// `federates_to`, `same_workload`, `issued_by_provider`, `created`, `shares_credential` or `inventory_alias`.
+        /// `federates_to`, `same_workload`, `issued_by_provider`, `created`, `influences`, `shares_credential` or
+        /// `inventory_alias`.
         kind: Required<Text>,
         /// Why the two are tied, as JSON: the rules and the values that were equal.
         reason_json: Required<Text>,

@@ -113,7 +113,7 @@ pub struct Attribution {
     pub method: Method,
     pub confidence: Confidence,
     pub status: Status,
-    /// Ids of the rules that fired.
+    /// Ids of the rules that fired, and words for what is missing or wrong.
     pub reasons: Vec<Reason>,
     /// What the caller called itself: session name or source identity. Said, not proven.
     pub claimed_origin: Option<Uid>,
@@ -131,6 +131,13 @@ impl Attribution {
     pub fn because(&mut self, reason: &'static str) {
         if !self.reasons.iter().any(|known| known == reason) {
             self.reasons.push(Cow::Borrowed(reason));
+        }
+    }
+
+    /// Adds a reason that names something of this event alone, once.
+    pub fn because_of(&mut self, reason: String) {
+        if !self.rests_on(&reason) {
+            self.reasons.push(Cow::Owned(reason));
         }
     }
 

@@ -267,6 +267,7 @@ impl AuditEvent<'_> {
 pub struct Network<'a> {
     /// The source address field, verbatim: an address, a service's name, `AWS Internal`.
     pub source_raw: Option<Text<'a>>,
+    /// What the caller chose to say of its software (AWS-22).
     pub user_agent: Option<Text<'a>>,
     pub tls_version: Option<Text<'a>>,
     pub vpc_endpoint: Option<Text<'a>>,
@@ -323,9 +324,12 @@ pub struct AwsPrincipal<'a> {
     /// `AKIA…` long-term, `ASIA…` temporary.
     pub access_key_id: Option<Text<'a>>,
     pub issuer: Option<SessionIssuer<'a>>,
-    /// `sessionContext.attributes.creationDate`: when the session began, to the second.
+    /// `sessionContext.attributes.creationDate`: when the session began, to the second (AWS-26).
     pub session_created_at: Option<Micros>,
+    /// `mfaAuthenticated`. That it is false proves nothing (AWS-27).
     pub mfa: Option<bool>,
+    /// `sessionContext.assumedRoot`: root in a session that AssumeRoot began (AWS-35).
+    pub assumed_root: bool,
     pub source_identity: Option<Text<'a>>,
     /// `webIdFederationData.federatedProvider`.
     pub federated_provider: Option<Text<'a>>,
@@ -340,11 +344,11 @@ pub struct AwsPrincipal<'a> {
     /// `onBehalfOf.userId` and the last part of `onBehalfOf.identityStoreArn`.
     pub on_behalf_of_user: Option<Text<'a>>,
     pub identity_store: Option<Text<'a>>,
-    /// Set for bearer-token callers only.
+    /// `credentialId`: set for bearer-token callers only (AWS-32).
     pub bearer_id: Option<Text<'a>>,
     pub identity_provider: Option<Text<'a>>,
     pub sign_in_session_arn: Option<Text<'a>>,
-    /// `sessionCredentialFromConsole`, which is a string `"true"` in most records.
+    /// `sessionCredentialFromConsole`, which is a string `"true"` in most records (AWS-24).
     pub from_console: bool,
 }
 

@@ -13,6 +13,7 @@ mod kept;
 mod lifecycle;
 mod record;
 mod reject;
+mod tie;
 mod time;
 mod tracked;
 
@@ -29,5 +30,6 @@ pub use kept::Kept;
 pub use lifecycle::{Action, Change, ChangedCredential, Target};
 pub use record::{Decoded, DecodedRecord, Piece, Position, RawRecord};
 pub use reject::{Ignored, Reject, RejectCode};
+pub use tie::{LinkKind, Tie};
 pub use time::{Day, Micros};
 pub use tracked::Tracked;

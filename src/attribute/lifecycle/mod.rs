@@ -7,12 +7,15 @@ mod arm;
 mod aws;
 mod entra;
 mod services;
+mod ties;
 mod values;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+
+pub(crate) use ties::ties;
 
 use crate::model::{Action, Change, ChangedCredential, Target};
 use crate::model::{AuditEvent, LogSource, Outcome};
@@ -188,7 +191,8 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// A GUID in lower case with dashes (AZ-18's evidence has none); any other id in lower case.
+/// ID-1: a GUID in lower case with dashes (AZ-18's evidence has none); any other id in lower case. For Azure and Entra
+/// only: the ids of AWS keep their case.
 fn guid(id: &str) -> String {
     let id = id.trim().to_ascii_lowercase();
     if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
