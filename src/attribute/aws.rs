@@ -386,7 +386,7 @@ fn web_user(event: &AuditEvent<'_>, principal: &AwsPrincipal<'_>, names: &mut Na
     draft
 }
 
-/// AWS-14: the best that a record of unknown type offers.
+/// AWS-14: the best that a record of unknown type offers. Whose the name in an ARN was then, other records may know.
 fn unknown(principal: &AwsPrincipal<'_>, names: &mut Names) -> Draft {
     if principal.on_behalf_of_user.is_some() {
         return identity_center(principal, names).because(&["AWS-14"]);
@@ -413,6 +413,12 @@ fn unknown(principal: &AwsPrincipal<'_>, names: &mut Names) -> Draft {
         Confidence::Probable
     };
     draft.word.method = Method::None;
+    if matches!(kind, IdentityKind::IamRole | IdentityKind::IamUser) {
+        draft.seek = Some(Seek {
+            named_role: Some(names.intern(arn)),
+            ..Seek::default()
+        });
+    }
     draft
 }
 
