@@ -115,17 +115,20 @@ pub(super) fn decode<'a>(element: &Element<'a>) -> Result<Option<AuditEvent<'a>>
         flags.raise(Flags::UNKNOWN_VERSION);
     }
     let event_time = event_time(record.event_time, record.timestamp, element, &mut flags)?;
+    let insight = record.event_category.0.as_deref() == Some("Insight");
     let principal = principal(
         record.user_identity,
         &record.session_credential_from_console,
     )?;
+    if !insight {
+        named(&principal, record.event_type.0.as_deref())?;
+    }
     let recipient = record.recipient_account_id.known();
     let event_uid = record.event_id.known().unwrap_or_else(|| {
         flags.raise(Flags::ID_DERIVED);
         element.derived_uid()
     });
     let shared_event_uid = record.shared_event_id.known();
-    let insight = record.event_category.0.as_deref() == Some("Insight");
     let error_code = record.error_code.known();
     let error_message = record.error_message.known();
     let outcome = if error_code.is_some() || error_message.is_some() {
@@ -343,6 +346,18 @@ fn principal_type(text: Option<&str>) -> Result<PrincipalType, Reject> {
             ));
         }
     })
+}
+
+/// AWS-10, AWS-15: a record without a type is a service's own event, or it names nobody and is none of CloudTrail's.
+fn named(principal: &AwsPrincipal<'_>, event_type: Option<&str>) -> Result<(), Reject> {
+    let typed = principal.principal_type != PrincipalType::Absent;
+    if typed || principal.invoked_by.is_some() || event_type == Some("AwsServiceEvent") {
+        return Ok(());
+    }
+    Err(Reject::new(
+        RejectCode::MissingField,
+        "userIdentity: neither type nor invokedBy, so nobody is named (AWS-15)",
+    ))
 }
 
 /// Two readers of one object could see two actors, so an object that names the actor may not repeat a member.
