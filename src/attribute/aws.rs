@@ -51,6 +51,9 @@ pub(super) fn draft(
         draft.word.actor_type = ActorType::Nhi;
         draft = draft.because(&["HM-9"]);
     }
+    if draft.word.rests_on("AWS-34") && draft.word.actor_type != ActorType::Provider {
+        draft.word.actor_type = ActorType::External;
+    }
     draft
 }
 
