@@ -205,6 +205,12 @@ impl Known<'_> {
             word.credential_uid = by.credential_uid.clone();
             word.credential_kind = by.credential_kind;
         }
+        if by.identity_kind == IdentityKind::FirstPartyService {
+            // AZ-13, AZ-33: who owns the application, the sign-in alone says. Microsoft's own addresses tell of nobody.
+            word.acting_kind = by.identity_kind;
+            word.actor_type = ActorType::Provider;
+            word.because("AZ-13");
+        }
         word.workload_uid = word.workload_uid.take().or_else(|| by.workload_uid.clone());
         word.session_uid = Some(token.clone());
         word.method = Method::Token;
