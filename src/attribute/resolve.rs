@@ -293,6 +293,7 @@ impl Known<'_> {
             return true;
         }
         if seek.expected {
+            // LIN-11: some calls are never logged, so nothing follows from their absence but that somebody is missing.
             word.status = Status::Pending;
         } else if seek.key.is_some() {
             // Whoever obtained the key, the user or root whose it is acted: that answer stands without the event.
