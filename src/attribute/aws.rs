@@ -5,7 +5,7 @@
 
 use super::draft::{Draft, Seek};
 use super::names::Names;
-use super::{presented, web_identity, workload};
+use super::{issue, presented, web_identity, workload};
 use crate::model::{
     ActorType, AuditEvent, AwsPrincipal, Confidence, CredentialKind, IdentityKind, Method,
     PrincipalType, Uid,
@@ -36,6 +36,10 @@ pub(super) fn draft(
     if signs_in && draft.word.actor_type != ActorType::Provider {
         draft.word.actor_type = ActorType::Human;
         draft = draft.because(&["HM-10"]);
+    }
+    if let Some(actor) = issue::oauth_actor(event) {
+        draft.word.actor_type = actor;
+        draft = draft.because(&["HM-11"]);
     }
     draft.word.claimed_origin = principal
         .source_identity

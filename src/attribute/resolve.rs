@@ -259,7 +259,7 @@ impl Known<'_> {
         let near = self.facts.sessions_near(seek);
         let (sign_ins, issued): (Vec<&Session>, Vec<&Session>) = near
             .into_iter()
-            .partition(|session| session.method == SessionMethod::ConsoleSignIn);
+            .partition(|session| sign_in_actor(session.method).is_some());
         if let Some(session) = agreed(&issued) {
             join(word, session, Confidence::Strong);
             if issued.len() > 1 {
@@ -280,12 +280,12 @@ impl Known<'_> {
             word.because("LIN-3");
             return true;
         }
-        let by_arn = seek
-            .sign_in_session
-            .as_ref()
-            .map(|arn| self.facts.sessions_at(&Handle::SignIn(arn.clone())))
-            .unwrap_or_default();
-        if let Some(session) = agreed(&by_arn).or_else(|| agreed(&sign_ins)) {
+        if let Some(session) = self.first_step(seek, &word.acting_uid) {
+            join(word, session, Confidence::Exact);
+            // An earlier step of the same sign-in can still come.
+            return true;
+        }
+        if let Some(session) = agreed(&sign_ins) {
             join(word, session, Confidence::Strong);
             return word.status == Status::Pending || open_behind(session);
         }
@@ -300,6 +300,16 @@ impl Known<'_> {
             word.because(INCOMPLETE);
         }
         true
+    }
+
+    /// AWS-33, L-14: the first step of the sign-in that the use names. The provider gave all of them one id, so what each
+    /// of them showed is no matter.
+    fn first_step(&self, seek: &Seek, acting: &Uid) -> Option<&Session> {
+        let arn = seek.sign_in_session.clone()?;
+        let steps = self.facts.sessions_at(&Handle::SignIn(arn)).into_iter();
+        steps
+            .filter(|step| step.identity_uid == *acting)
+            .min_by_key(|step| (step.issued_at, step.issue_event_uid.clone()))
     }
 }
 
@@ -319,6 +329,16 @@ fn agreed<'a>(sessions: &[&'a Session]) -> Option<&'a Session> {
             || (parent(session) == parent(first) && session.delivered_by == first.delivered_by)
     });
     same.then_some(first)
+}
+
+/// Whose doing the uses of a sign-in's session are, and by which rule. `None` if the session began by no sign-in.
+const fn sign_in_actor(method: SessionMethod) -> Option<(ActorType, &'static str)> {
+    match method {
+        SessionMethod::ConsoleSignIn => Some((ActorType::Human, "HM-10")),
+        SessionMethod::OauthCode => Some((ActorType::Human, "HM-11")),
+        SessionMethod::OauthWithIam => Some((ActorType::Nhi, "HM-11")),
+        _ => None,
+    }
 }
 
 fn all_machines(sessions: &[&Session]) -> bool {
@@ -352,20 +372,21 @@ fn fits(session: &Session, seek: &Seek, acting: &Uid, at: Micros) -> bool {
 
 /// Puts the chain of `session` before the acting identity.
 fn join(word: &mut Attribution, session: &Session, strength: Confidence) {
-    if session.method == SessionMethod::ConsoleSignIn {
+    if let Some((actor, rule)) = sign_in_actor(session.method) {
         if word.credential_kind != Some(CredentialKind::ForwardAccess) {
             word.credential_uid = Some(session.session_uid.clone());
             word.credential_kind = Some(CredentialKind::ConsoleSession);
         }
-        word.actor_type = ActorType::Human;
+        word.actor_type = actor;
         word.method = Method::ConsoleSignIn;
-        word.because("HM-10");
+        word.because(rule);
     } else if word.method != Method::SessionIssuer {
         word.method = Method::IssuedKey;
     }
     word.session_uid = Some(session.session_uid.clone());
-    word.because(match strength {
-        Confidence::Exact => "LIN-1",
+    word.because(match (strength, sign_in_actor(session.method)) {
+        (Confidence::Exact, None) => "LIN-1",
+        (Confidence::Exact, Some(_)) => "AWS-33",
         _ => "LIN-2",
     });
     let Some(by) = &session.issued_by else {
@@ -421,7 +442,7 @@ fn verdict(session: &Session, by: &Parent, word: &Attribution) -> ActorType {
     match (by.actor_type, word.actor_type) {
         // L-7: root of a member account is wielded by whoever assumed it, which is no login.
         (parent, _) if session.method == SessionMethod::AssumeRoot => parent,
-        (_, ActorType::Human) if session.method == SessionMethod::ConsoleSignIn => ActorType::Human,
+        (_, own) if sign_in_actor(session.method).is_some() => own,
         (ActorType::Unknown, own) => own,
         // A second factor shows a person, whatever the user's own key looked like (HM-14 before HM-16).
         (ActorType::Nhi, ActorType::Human) if user => ActorType::Human,
