@@ -248,7 +248,8 @@ fn foreign_account(
     draft
 }
 
-/// AWS-9, AWS-10, HM-1; and rule 0.5: a service that obtains a role for something is not the actor, the role is.
+/// AWS-9, AWS-10, HM-1; and rule 0.5: a service that obtains a role for something is not the actor, the role is. Whatever
+/// else its row names, in the request or among the resources, is no caller (FAS-6).
 fn service(event: &AuditEvent<'_>, principal: &AwsPrincipal<'_>, names: &mut Names) -> Draft {
     let service = principal.invoked_by.as_deref().unwrap_or(&event.service);
     if event.service == "rolesanywhere.amazonaws.com"
