@@ -8,5 +8,34 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    keep_freed_memory();
     keytrail::cli::main()
 }
+
+/// Has the allocator keep freed memory for a second instead of ten milliseconds, because the next epoch needs it again:
+/// a tenth of a replay's time (benches/README.md). It reads its settings before `main` and from the environment alone,
+/// so the program begins anew with them. Where that cannot be done it goes on without.
+#[cfg(unix)]
+fn keep_freed_memory() {
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    const SETTING: &str = "MIMALLOC_PURGE_DELAY";
+    const MILLISECONDS: &str = "1000";
+
+    let mut arguments = std::env::args_os();
+    if std::env::var_os(SETTING).is_some() {
+        return;
+    }
+    if let (Some(name), Ok(program)) = (arguments.next(), std::env::current_exe()) {
+        // Returns only if it failed.
+        let _failed = Command::new(program)
+            .arg0(name)
+            .args(arguments)
+            .env(SETTING, MILLISECONDS)
+            .exec();
+    }
+}
+
+#[cfg(not(unix))]
+const fn keep_freed_memory() {}

@@ -1,10 +1,12 @@
-//! Every folder below `tests/vectors/` is a case of attribution: records, and what must be said of each of them.
+//! Every folder below `tests/vectors/` is a case of attribution: records, and what must be said of each of them. `V-…`
+//! are the vectors of the specification, `R-…` hold a rule that none of those would miss.
 //!
 //! `records.json` is an array of raw records. `expected.json` lists columns of events by event id, or by `#index` for
 //! records without an id, rows that other tables must or must not have, and numbers of rows. Columns that are not
-//! listed are not compared; of `attribution_reasons` only the listed ones must be there. Each case is run in the order
-//! of the file, reversed, shuffled, and spread over lanes that are handed out one after the other: the final word on
-//! every event must be the same.
+//! listed are not compared; of `attribution_reasons` only the listed ones must be there, and of JSON texts the listed
+//! members. `what` says in a sentence what the case is about and `rules` which rules it would catch being broken; both
+//! are for readers. Each case is run in the order of the file, reversed, shuffled, and spread over lanes that are handed
+//! out one after the other: the final word on every event must be the same.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -177,11 +179,15 @@ fn rows_of(found: &Final, table: &str) -> Vec<Row> {
         .collect()
 }
 
-/// Equal values; of the rules that fired, at least those that are wanted.
+/// Equal values; of the rules that fired, at least those that are wanted, and of a JSON text, at least those members.
 fn agrees(column: &str, found: &Value, wanted: &Value) -> bool {
     match (column, found, wanted) {
         ("attribution_reasons", Value::Array(found), Value::Array(wanted)) => {
             wanted.iter().all(|rule| found.contains(rule))
+        }
+        (_, Value::String(found), Value::Object(wanted)) => {
+            let found: Value = serde_json::from_str(found).unwrap_or_default();
+            wanted.iter().all(|(name, value)| found[name] == *value)
         }
         _ => found == wanted,
     }

@@ -5,7 +5,7 @@
 
 use super::draft::{Draft, Seek};
 use super::names::Names;
-use super::{presented, web_identity, workload};
+use super::{issue, presented, web_identity, workload};
 use crate::model::{
     ActorType, AuditEvent, AwsPrincipal, Confidence, CredentialKind, IdentityKind, Method,
     PrincipalType, Uid,
@@ -37,6 +37,10 @@ pub(super) fn draft(
         draft.word.actor_type = ActorType::Human;
         draft = draft.because(&["HM-10"]);
     }
+    if let Some(actor) = issue::oauth_actor(event) {
+        draft.word.actor_type = actor;
+        draft = draft.because(&["HM-11"]);
+    }
     // HM-18: the name that a caller chose is a label and gives no verdict. What Roles Anywhere sets is none (AWS-28).
     draft.word.claimed_origin = principal
         .source_identity
@@ -51,6 +55,9 @@ pub(super) fn draft(
         // HM-9, AWS-31: a role that is no person's own and acts for one is a machine.
         draft.word.actor_type = ActorType::Nhi;
         draft = draft.because(&["HM-9"]);
+    }
+    if draft.word.rests_on("AWS-34") && draft.word.actor_type != ActorType::Provider {
+        draft.word.actor_type = ActorType::External;
     }
     draft
 }
@@ -248,8 +255,9 @@ fn foreign_account(
     draft
 }
 
-/// AWS-9, AWS-10, HM-1; and rule 0.5: a service that obtains a role for something is not the actor, the role is. DD-2:
-/// the other copy of a service's own call stands in an account of AWS and is not waited for.
+/// AWS-9, AWS-10, HM-1; and rule 0.5: a service that obtains a role for something is not the actor, the role is. Whatever
+/// else its row names, in the request or among the resources, is no caller (FAS-6). DD-2: the other copy of a service's
+/// own call stands in an account of AWS and is not waited for.
 fn service(event: &AuditEvent<'_>, principal: &AwsPrincipal<'_>, names: &mut Names) -> Draft {
     let service = principal.invoked_by.as_deref().unwrap_or(&event.service);
     if event.service == "rolesanywhere.amazonaws.com"
@@ -394,7 +402,7 @@ fn web_user(event: &AuditEvent<'_>, principal: &AwsPrincipal<'_>, names: &mut Na
     draft
 }
 
-/// AWS-14: the best that a record of unknown type offers.
+/// AWS-14: the best that a record of unknown type offers. Whose the name in an ARN was then, other records may know.
 fn unknown(principal: &AwsPrincipal<'_>, names: &mut Names) -> Draft {
     if principal.on_behalf_of_user.is_some() {
         return identity_center(principal, names).because(&["AWS-14"]);
@@ -421,6 +429,12 @@ fn unknown(principal: &AwsPrincipal<'_>, names: &mut Names) -> Draft {
         Confidence::Probable
     };
     draft.word.method = Method::None;
+    if matches!(kind, IdentityKind::IamRole | IdentityKind::IamUser) {
+        draft.seek = Some(Seek {
+            named_role: Some(names.intern(arn)),
+            ..Seek::default()
+        });
+    }
     draft
 }
 

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 use super::facts::Session;
 use super::names::Names;
 use super::parent::Parent;
 use super::web_identity;
 use crate::model::{
-    Attribution, AuditEvent, AwsPrincipal, IdentityKind, Issued, LogSource, Micros, Outcome,
-    Principal, PrincipalType, SessionMethod, Uid,
+    ActorType, Attribution, AuditEvent, AwsPrincipal, IdentityKind, Issued, LogSource, Micros,
+    Outcome, Principal, PrincipalType, SessionMethod, Uid,
 };
 
 /// Longest life of a role session (IAM user guide, "Maximum session duration"), when the answer names no expiry.
@@ -212,26 +214,55 @@ fn console_sign_in(
     (by, open): (&Attribution, bool),
     names: &mut Names,
 ) -> Option<Session> {
-    let begins = event.service == "signin.amazonaws.com"
-        && event.outcome == Outcome::Success
-        && matches!(
-            event.operation.as_ref(),
-            "ConsoleLogin" | "CreateOAuth2Token" | "GetSigninToken"
-        );
-    if !begins {
+    if event.service != "signin.amazonaws.com" || event.outcome != Outcome::Success {
         return None;
     }
+    let method = match event.operation.as_ref() {
+        "ConsoleLogin" | "GetSigninToken" => SessionMethod::ConsoleSignIn,
+        "AuthorizeOAuth2Access" => SessionMethod::OauthCode,
+        // A refreshed token is one more of a session that another call began.
+        "CreateOAuth2Token" if said(event, GRANT).as_deref() == Some("refresh_token") => {
+            return None;
+        }
+        "CreateOAuth2Token" => SessionMethod::OauthCode,
+        "CreateOAuth2TokenWithIAM" => SessionMethod::OauthWithIam,
+        _ => return None,
+    };
     let id = principal.principal_id.as_deref()?;
     let start = event.event_time.to_string();
     let session_uid = names.join(&["aws:sess:", id, "@", &start]);
-    let mut session = base(event, by, session_uid, SessionMethod::ConsoleSignIn, names);
+    let mut session = base(event, by, session_uid, method, names);
     session.principal = Some(names.intern(id));
-    session.sign_in_session = principal
-        .sign_in_session_arn
-        .as_deref()
-        .map(|arn| names.intern(arn));
+    // A step of a sign-in names the session that it leads to beside the caller; the caller's own is another one.
+    session.sign_in_session = said(event, "signInSessionArn")
+        .or(principal.sign_in_session_arn.as_deref().map(str::to_owned))
+        .map(|arn| names.intern(&arn));
     session.issued_by = Some(Parent::of(by, open));
     Some(session)
+}
+
+/// HM-11: whose doing an OAuth step of the sign-in service is. A code is given to somebody at a browser; a token that is
+/// asked for with IAM's permissions is a program's.
+pub(super) fn oauth_actor(event: &AuditEvent<'_>) -> Option<ActorType> {
+    if event.service != "signin.amazonaws.com" {
+        return None;
+    }
+    match event.operation.as_ref() {
+        "CreateOAuth2TokenWithIAM" => Some(ActorType::Nhi),
+        "CreateOAuth2Token" => said(event, GRANT)
+            .filter(|grant| grant == "authorization_code")
+            .map(|_| ActorType::Human),
+        _ => None,
+    }
+}
+
+/// For what an OAuth client got its token (L-14).
+const GRANT: &str = "grant_type";
+
+/// A member of `additionalEventData`.
+fn said(event: &AuditEvent<'_>, name: &str) -> Option<String> {
+    let extra: Value = serde_json::from_str(event.details.extra.as_deref()?).ok()?;
+    Some(extra.get(name)?.as_str()?.to_owned())
 }
 
 fn intern(names: &mut Names, text: Option<&Cow<'_, str>>) -> Option<Uid> {

@@ -18,6 +18,7 @@ mod draft;
 mod facts;
 mod forward;
 mod index;
+mod inherit;
 mod issue;
 mod lifecycle;
 mod lineage;

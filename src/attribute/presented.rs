@@ -60,11 +60,20 @@ fn credential(
             draft.word.actor_type = ActorType::Nhi;
         }
     }
+    let key = principal.access_key_id.as_deref();
+    if let (PrincipalType::Role, Some(key)) = (principal.principal_type, key) {
+        // AWS-5: a role without a session may show a key all the same; what issued it cannot be told.
+        let kind = if key.starts_with("ASIA") {
+            CredentialKind::SessionKey
+        } else {
+            CredentialKind::AccessKey
+        };
+        draft.credential(Some(key_uid(key, principal, names)), kind);
+    }
     if !with_session(principal.principal_type) {
         return;
     }
     let own_code = draft.word.actor_type == ActorType::Provider;
-    let key = principal.access_key_id.as_deref();
     if draft.word.rests_on("FAS-1") {
         // AWS mints such a key for one call; it is nobody's credential and no event issued it.
         draft.credential(None, CredentialKind::ForwardAccess);
@@ -77,10 +86,7 @@ fn credential(
     // ID-5: `ASIA…` is temporary; every other prefix of a key outlives its sessions.
     match key {
         Some(key) if key.starts_with("ASIA") => {
-            let uid = match principal.session_created_at {
-                Some(created) => names.join(&["aws:tkey:", key, "@", &created.to_string()]),
-                None => names.join(&["aws:tkey:", key]),
-            };
+            let uid = key_uid(key, principal, names);
             if draft.word.credential_kind != Some(CredentialKind::BearerApiKey) {
                 draft.credential(Some(uid), CredentialKind::SessionKey);
             }
@@ -93,7 +99,7 @@ fn credential(
             draft.seek = Some(seek);
         }
         Some(key) if draft.word.credential_kind != Some(CredentialKind::BearerApiKey) => {
-            let uid = names.join(&["aws:key:", key]);
+            let uid = key_uid(key, principal, names);
             draft.credential(Some(uid), CredentialKind::AccessKey);
         }
         Some(_) => (),
@@ -105,6 +111,15 @@ fn credential(
             draft.credential(None, CredentialKind::ConsolePassword);
         }
         None => (),
+    }
+}
+
+/// The key as a credential: a temporary one is unique only together with the start of its session.
+fn key_uid(key: &str, principal: &AwsPrincipal<'_>, names: &mut Names) -> Uid {
+    match principal.session_created_at {
+        _ if !key.starts_with("ASIA") => names.join(&["aws:key:", key]),
+        Some(created) => names.join(&["aws:tkey:", key, "@", &created.to_string()]),
+        None => names.join(&["aws:tkey:", key]),
     }
 }
 

@@ -6,17 +6,11 @@ use super::directory::Directory;
 use super::draft::{Proof, Seek};
 use super::facts::{CREATION_SLACK, Facts, Handle, Session, Told};
 use super::forward;
+use super::inherit::{caused, chained, inherit, inherit_state, join, sign_in_actor};
 use super::names::Names;
-use super::parent::{INCOMPLETE, Parent};
 use super::users::Users;
 use super::web_identity;
-use crate::model::{
-    ActorType, Attribution, Confidence, CredentialKind, IdentityKind, Method, Micros,
-    SessionMethod, Status, Uid,
-};
-
-/// More hops than any real chain has; a longer one is a loop or a forgery and is not followed (LIN guards).
-const CHAIN_LENGTH_MAX: usize = 16;
+use crate::model::{ActorType, Attribution, Confidence, IdentityKind, Method, Micros, Status, Uid};
 
 /// The record's own session and the issued one are not about the same role or start.
 const MISMATCH: &str = "principal_mismatch";
@@ -64,6 +58,10 @@ impl Known<'_> {
         self.delegated(&mut word, seek);
         self.directory.rename(&mut word, at, names);
         self.users.doubt(&mut word, at);
+        if alone.actor_type == ActorType::External && alone.rests_on("AWS-34") {
+            // Whoever is behind the session, the outsider whom it lets in made the call.
+            word.actor_type = ActorType::External;
+        }
         word.book();
         Resolved { word, open }
     }
@@ -209,6 +207,12 @@ impl Known<'_> {
             word.credential_uid = by.credential_uid.clone();
             word.credential_kind = by.credential_kind;
         }
+        if by.identity_kind == IdentityKind::FirstPartyService {
+            // AZ-13, AZ-33: who owns the application, the sign-in alone says. Microsoft's own addresses tell of nobody.
+            word.acting_kind = by.identity_kind;
+            word.actor_type = ActorType::Provider;
+            word.because("AZ-13");
+        }
         word.workload_uid = word.workload_uid.take().or_else(|| by.workload_uid.clone());
         word.session_uid = Some(token.clone());
         word.method = Method::Token;
@@ -257,7 +261,7 @@ impl Known<'_> {
         let near = self.began(word, seek);
         let (sign_ins, issued): (Vec<&Session>, Vec<&Session>) = near
             .into_iter()
-            .partition(|session| session.method == SessionMethod::ConsoleSignIn);
+            .partition(|session| sign_in_actor(session.method).is_some());
         if let Some(session) = agreed(&issued) {
             join(word, session, Confidence::Strong);
             if issued.len() > 1 {
@@ -278,12 +282,12 @@ impl Known<'_> {
             word.because("LIN-3");
             return true;
         }
-        let by_arn = seek
-            .sign_in_session
-            .as_ref()
-            .map(|arn| self.facts.sessions_at(&Handle::SignIn(arn.clone())))
-            .unwrap_or_default();
-        if let Some(session) = agreed(&by_arn).or_else(|| agreed(&sign_ins)) {
+        if let Some(session) = self.first_step(seek, &word.acting_uid) {
+            join(word, session, Confidence::Exact);
+            // An earlier step of the same sign-in can still come.
+            return true;
+        }
+        if let Some(session) = agreed(&sign_ins) {
             join(word, session, Confidence::Strong);
             return word.status == Status::Pending || open_behind(session);
         }
@@ -291,6 +295,7 @@ impl Known<'_> {
             return true;
         }
         if seek.expected {
+            // LIN-11: some calls are never logged, so nothing follows from their absence but that somebody is missing.
             word.status = Status::Pending;
         } else if seek.key.is_some() {
             // Whoever obtained the key, the user or root whose it is acted: that answer stands without the event.
@@ -311,6 +316,16 @@ impl Known<'_> {
             word.because("LIN-6");
         }
         near
+    }
+
+    /// AWS-33, L-14: the first step of the sign-in that the use names. The provider gave all of them one id, so what each
+    /// of them showed is no matter.
+    fn first_step(&self, seek: &Seek, acting: &Uid) -> Option<&Session> {
+        let arn = seek.sign_in_session.clone()?;
+        let steps = self.facts.sessions_at(&Handle::SignIn(arn)).into_iter();
+        steps
+            .filter(|step| step.identity_uid == *acting)
+            .min_by_key(|step| (step.issued_at, step.issue_event_uid.clone()))
     }
 }
 
@@ -364,127 +379,4 @@ fn fits(session: &Session, seek: &Seek, acting: &Uid, at: Micros) -> bool {
         None => session.identity_uid == *acting,
     };
     in_time && same_role
-}
-
-/// Puts the chain of `session` before the acting identity.
-fn join(word: &mut Attribution, session: &Session, strength: Confidence) {
-    if session.method == SessionMethod::ConsoleSignIn {
-        if word.credential_kind != Some(CredentialKind::ForwardAccess) {
-            word.credential_uid = Some(session.session_uid.clone());
-            word.credential_kind = Some(CredentialKind::ConsoleSession);
-        }
-        word.actor_type = ActorType::Human;
-        word.method = Method::ConsoleSignIn;
-        word.because("HM-10");
-    } else if word.method != Method::SessionIssuer {
-        word.method = Method::IssuedKey;
-    }
-    word.session_uid = Some(session.session_uid.clone());
-    word.because(match strength {
-        Confidence::Exact => "LIN-1",
-        _ => "LIN-2",
-    });
-    let Some(by) = &session.issued_by else {
-        delivered(word, session, strength);
-        return;
-    };
-    // The record's own statement who is behind it stands; lineage adds the session.
-    if word.method == Method::SessionIssuer {
-        word.actor_type = verdict(session, by, word);
-        return;
-    }
-    word.actor_type = verdict(session, by, word);
-    word.identity_uid = by.identity_uid.clone();
-    word.identity_kind = by.identity_kind;
-    word.origin_uid = by.origin_uid.clone();
-    word.chain = chained(&by.chain, &word.acting_uid);
-    if let Some(origin) = word.chain.first()
-        && word.chain.len() == 1
-    {
-        word.origin_uid = origin.clone();
-    }
-    word.workload_uid = by.workload_uid.clone();
-    word.confidence = word.confidence.min(by.confidence).min(strength);
-    word.because(if by.identity_kind == IdentityKind::X509Workload {
-        "HM-5"
-    } else {
-        "HM-17"
-    });
-    inherit_state(word, by);
-}
-
-/// Rule 0.5: the service that obtained the session is not the actor; the role is, on behalf of the workload.
-fn delivered(word: &mut Attribution, session: &Session, strength: Confidence) {
-    word.acting_kind = session.kind;
-    word.identity_kind = session.kind;
-    word.actor_type = if session.kind == IdentityKind::WorkloadRole {
-        word.because("HM-4");
-        ActorType::Nhi
-    } else {
-        ActorType::Provider
-    };
-    word.workload_uid = word
-        .workload_uid
-        .take()
-        .or_else(|| session.workload_uid.clone());
-    word.confidence = word.confidence.min(strength);
-    word.status = Status::Final;
-}
-
-/// Whose doing a use is: its caller's, unless the use itself shows a person (HM-9 to HM-17).
-fn verdict(session: &Session, by: &Parent, word: &Attribution) -> ActorType {
-    let user = by.identity_kind == IdentityKind::IamUser;
-    match (by.actor_type, word.actor_type) {
-        // L-7: root of a member account is wielded by whoever assumed it, which is no login.
-        (parent, _) if session.method == SessionMethod::AssumeRoot => parent,
-        (_, ActorType::Human) if session.method == SessionMethod::ConsoleSignIn => ActorType::Human,
-        (ActorType::Unknown, own) => own,
-        // A second factor shows a person, whatever the user's own key looked like (HM-14 before HM-16).
-        (ActorType::Nhi, ActorType::Human) if user => ActorType::Human,
-        // A person for whom a machine acts (HM-9).
-        (ActorType::Human, ActorType::Nhi) if word.on_behalf_of.is_some() => ActorType::Nhi,
-        (parent, _) => parent,
-    }
-}
-
-/// The call was forwarded for `by`: same principal, and now its credential and chain are known.
-fn caused(word: &mut Attribution, by: &Parent, proof: Confidence) {
-    inherit(word, by);
-    word.confidence = word.confidence.min(by.confidence).min(proof);
-    word.method = Method::Forwarded;
-}
-
-/// Takes over who stands behind the call, and the session and workload they used.
-fn inherit(word: &mut Attribution, by: &Parent) {
-    word.identity_uid = by.identity_uid.clone();
-    word.identity_kind = by.identity_kind;
-    word.actor_type = by.actor_type;
-    word.origin_uid = by.origin_uid.clone();
-    word.chain = by.chain.clone();
-    word.session_uid = by.session_uid.clone();
-    word.workload_uid = by.workload_uid.clone();
-}
-
-/// Takes over whether the parent's answer is settled and whole. Whether it can still change.
-fn inherit_state(word: &mut Attribution, by: &Parent) -> bool {
-    word.status = if by.pending {
-        Status::Pending
-    } else if by.incomplete {
-        word.because(INCOMPLETE);
-        Status::Unattributed
-    } else {
-        Status::Final
-    };
-    by.open || by.pending || by.incomplete
-}
-
-/// `chain` with `acting` at its end and nobody twice: an identity that is reached again ends the way to it.
-fn chained(chain: &[Uid], acting: &Uid) -> Vec<Uid> {
-    let before = chain
-        .iter()
-        .position(|node| node == acting)
-        .unwrap_or(chain.len());
-    let mut chain: Vec<Uid> = chain[..before.min(CHAIN_LENGTH_MAX - 1)].to_vec();
-    chain.push(acting.clone());
-    chain
 }

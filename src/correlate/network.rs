@@ -125,6 +125,7 @@ fn public(ip: IpAddr) -> bool {
 mod tests {
     use super::*;
 
+    /// AWS-20, AZ-26, D-5 to D-7: what is no public address, nor a private one behind an endpoint, is no network.
     #[test]
     fn sources_are_what_they_are() {
         let check = |raw: &str, endpoint, kind, network: Option<&str>| {

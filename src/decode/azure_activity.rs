@@ -376,6 +376,7 @@ mod tests {
         );
     }
 
+    /// DD-4: the digest is of what both exports say.
     #[test]
     fn both_copies_of_a_row_have_one_id() {
         let uid = |record: &str| {

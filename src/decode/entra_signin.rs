@@ -3,7 +3,8 @@
 //!
 //! Properties: Microsoft Graph, "signIn resource type"; categories: Microsoft Entra, "Sign-in logs". A sign-in is the
 //! only place where an application's credential is named. `resourceId` inside the properties is the API that was
-//! asked for, never the actor (AZ-25).
+//! asked for, never the actor (AZ-25). The portal sums rows up, exports do not: a row is one sign-in, whatever it counts
+//! (AZ-28).
 
 use std::borrow::Cow;
 
@@ -319,6 +320,7 @@ mod tests {
         );
     }
 
+    /// AZ-29.
     #[test]
     fn only_a_success_leads_to_a_token() {
         for (code, expected) in [("0", Some(SIGN_IN)), ("7000215", None)] {

@@ -1,8 +1,9 @@
 //! Microsoft Graph activity: every request to Graph in a tenant, by token. The log of its predecessor, Azure AD Graph,
-//! has the same columns and is read too.
+//! is read too; it calls the address and the token otherwise and may pad the latter (AZ-34).
 //!
 //! Columns: Azure Monitor, "MicrosoftGraphActivityLogs" and "AADGraphActivityLogs". `UserPrincipalObjectID` holds the
-//! object id of applications as well (AZ-30). Which requests belong to one batch is not decided here.
+//! object id of applications as well (AZ-30). Which requests belong to one batch is not decided here; each has an id of
+//! its own, and their `operationId` is that of the batch (DD-4).
 
 use std::borrow::Cow;
 
@@ -20,8 +21,13 @@ pub(super) const SOURCE: Source = Source {
     decode,
 };
 
-/// The names of the logs, as diagnostic category and as table.
-const NAMES: [&str; 2] = ["MicrosoftGraphActivityLogs", "AADGraphActivityLogs"];
+/// The names of the logs, as diagnostic category and as table. The table of Azure AD Graph has a column `Category` with
+/// the third (Azure Monitor, "AADGraphActivityLogs").
+const NAMES: [&str; 3] = [
+    "MicrosoftGraphActivityLogs",
+    "AADGraphActivityLogs",
+    "AzureADGraphActivityLogs",
+];
 
 /// Members that name the actor where an export lifts them to the top of the record.
 const ACTOR: [&str; 7] = [

@@ -74,6 +74,10 @@ named! {
         GetSessionToken = "get_session_token",
         /// Another operation whose answer holds a key (L-19).
         IssuedKey = "issued_key",
+        /// A client's OAuth code, which somebody at a browser gave it (L-14).
+        OauthCode = "oauth_code",
+        /// A client's OAuth token, asked for with IAM's permissions (L-14).
+        OauthWithIam = "oauth_with_iam",
         PodIdentity = "pod_identity",
         /// A service obtained it, for its own code or for the customer's.
         RoleForService = "role_for_service",

@@ -38,12 +38,24 @@ pub(super) fn changes(event: &AuditEvent<'_>) -> Vec<Change> {
         {
             vault_opened(event)
         }
-        _ if done && operation.ends_with("/regeneratekey/action") => {
-            vec![change(Action::Rotate, None, facts(event))]
-        }
-        _ if asked && carries_identity(operation) => identity_handed(event),
+        _ if done && renews_key(operation) => vec![change(Action::Rotate, None, facts(event))],
+        _ if asked && operation.ends_with("/write") => identity_handed(event),
         _ => Vec::new(),
     }
+}
+
+/// Resources call the renewal of a key of theirs by different names, most of them after storage's.
+fn renews_key(operation: &str) -> bool {
+    let Some((_, verb)) = operation
+        .strip_suffix("/action")
+        .and_then(|operation| operation.rsplit_once('/'))
+    else {
+        return false;
+    };
+    matches!(
+        verb,
+        "regenerateaccesskey" | "regeneratecredential" | "regeneratekey" | "regeneratekeys"
+    )
 }
 
 const FEDERATED_WRITE: &str =
@@ -69,22 +81,6 @@ pub(super) fn trusted_subjects(event: &AuditEvent<'_>) -> Vec<TrustedSubject> {
         issuer,
         subject,
     }]
-}
-
-/// Kinds of resource that run code as a managed identity named in their request.
-fn carries_identity(operation: &str) -> bool {
-    matches!(
-        operation,
-        "microsoft.app/containerapps/write"
-            | "microsoft.automation/automationaccounts/write"
-            | "microsoft.compute/virtualmachines/write"
-            | "microsoft.compute/virtualmachinescalesets/write"
-            | "microsoft.containerinstance/containergroups/write"
-            | "microsoft.containerservice/managedclusters/write"
-            | "microsoft.datafactory/factories/write"
-            | "microsoft.logic/workflows/write"
-            | "microsoft.web/sites/write"
-    )
 }
 
 /// A role is given to somebody. The directory of the grantee is taken to be the caller's: the record names no other.
@@ -217,9 +213,12 @@ fn federated(event: &AuditEvent<'_>, action: Action) -> Change {
     }
 }
 
-/// A vault lets somebody read its secrets.
+/// A vault lets somebody read its secrets, or no longer. Which of the two, the end of the path says; a whole vault is
+/// written with everybody who may.
 fn vault_opened(event: &AuditEvent<'_>) -> Vec<Change> {
     let fields = Fields::of(event);
+    let taken = resource(event).is_some_and(|path| path.ends_with("/accesspolicies/remove"));
+    let action = if taken { Action::Revoke } else { Action::Grant };
     let policies = fields.value("rq.properties.accessPolicies");
     let policies = policies.and_then(Value::as_array).into_iter().flatten();
     let rows = policies.filter_map(|policy| {
@@ -238,13 +237,18 @@ fn vault_opened(event: &AuditEvent<'_>) -> Vec<Change> {
             detail.list(name, texts.map(str::to_owned).collect());
         }
         let target = Target::Uid(format!("entra:unknown:{object}"));
-        Some(change(Action::Grant, Some(target), detail))
+        Some(change(action, Some(target), detail))
     });
     rows.collect()
 }
 
-/// A machine or application gets identities to act as: the ones named, or one of its own.
+/// A machine, application or any other resource gets identities to act as: the ones named, or one of its own. Which kinds
+/// of resource can have one, the provider decides anew each month, so the body alone tells.
 fn identity_handed(event: &AuditEvent<'_>) -> Vec<Change> {
+    let body = event.details.request.as_deref().unwrap_or_default();
+    if !body.contains("dentity") {
+        return Vec::new();
+    }
     let fields = Fields::of(event);
     let kind = fields.text("rq.identity.type").unwrap_or_default();
     let detail = || {

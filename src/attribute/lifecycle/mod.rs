@@ -219,6 +219,10 @@ impl Detail {
         }
     }
 
+    fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     fn list(&mut self, name: &'static str, texts: Vec<String>) {
         if !texts.is_empty() {
             let texts = texts.into_iter().take(LISTED_MAX).map(Value::String);

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::super::privilege;
 use super::aws::{account, principals};
 use super::{Action, Change, Detail, Fields, Target, change, text};
-use crate::model::AuditEvent;
+use crate::model::{AuditEvent, hex, sha256};
 
 pub(super) fn changes(event: &AuditEvent<'_>) -> Vec<Change> {
     let Some(service) = event.service.strip_suffix(".amazonaws.com") else {
@@ -18,6 +20,9 @@ pub(super) fn changes(event: &AuditEvent<'_>) -> Vec<Change> {
     };
     if binds(service, &event.operation) {
         return bound(event);
+    }
+    if shares(service, &event.operation) {
+        return shared(event);
     }
     match elsewhere(service, &event.operation) {
         Some(action) => other(event, action).into_iter().collect(),
@@ -30,10 +35,10 @@ fn elsewhere(service: &str, operation: &str) -> Option<Action> {
     use Action::{Create, Delete, Disable, Enable, Grant, Revoke, Rotate, TrustChange};
     Some(match (service, operation) {
         ("rolesanywhere", "CreateTrustAnchor" | "CreateProfile") => Create,
-        ("rolesanywhere", "UpdateTrustAnchor" | "UpdateProfile" | "PutAttributeMapping") => {
-            TrustChange
-        }
+        ("rolesanywhere", "UpdateTrustAnchor" | "UpdateProfile") => TrustChange,
+        ("rolesanywhere", "PutAttributeMapping" | "DeleteAttributeMapping") => TrustChange,
         ("rolesanywhere", "ImportCrl" | "UpdateCrl" | "DeleteCrl") => TrustChange,
+        ("rolesanywhere", "EnableCrl" | "DisableCrl") => TrustChange,
         ("rolesanywhere", "EnableTrustAnchor" | "EnableProfile") => Enable,
         ("rolesanywhere", "DisableTrustAnchor" | "DisableProfile") => Disable,
         ("rolesanywhere", "DeleteTrustAnchor" | "DeleteProfile") => Delete,
@@ -56,8 +61,8 @@ fn elsewhere(service: &str, operation: &str) -> Option<Action> {
         ) => Revoke,
         ("identitystore" | "sso-directory", "CreateUser") => Create,
         ("identitystore" | "sso-directory", "DeleteUser") => Delete,
-        ("identitystore", "CreateGroupMembership") => Grant,
-        ("identitystore", "DeleteGroupMembership") => Revoke,
+        ("identitystore" | "sso-directory", "CreateGroupMembership") => Grant,
+        ("identitystore" | "sso-directory", "DeleteGroupMembership") => Revoke,
         ("eks", "CreatePodIdentityAssociation" | "UpdatePodIdentityAssociation") => Grant,
         ("eks", "CreateAccessEntry" | "UpdateAccessEntry" | "AssociateAccessPolicy") => Grant,
         ("eks", "DeletePodIdentityAssociation" | "DeleteAccessEntry") => Revoke,
@@ -73,8 +78,8 @@ fn elsewhere(service: &str, operation: &str) -> Option<Action> {
         ("s3", "PutBucketPolicy") | ("ecr", "SetRepositoryPolicy") => Grant,
         ("sqs", "SetQueueAttributes") | ("sns", "SetTopicAttributes") => Grant,
         ("lambda", "AddPermission" | "CreateFunctionUrlConfig") => Grant,
-        ("ec2", "ModifySnapshotAttribute" | "ModifyImageAttribute") => Grant,
-        ("rds", "ModifyDBSnapshotAttribute") | ("ram", "CreateResourceShare") => Grant,
+        ("ram", "CreateResourceShare") => Grant,
+        ("ec2", "ModifyInstanceMetadataOptions") => TrustChange,
         ("ec2", "CreateKeyPair" | "ImportKeyPair") => Create,
         ("ec2-instance-connect", "SendSSHPublicKey" | "SendSerialConsoleSSHPublicKey") => Create,
         ("organizations", "CreateAccount") => Create,
@@ -84,12 +89,19 @@ fn elsewhere(service: &str, operation: &str) -> Option<Action> {
     })
 }
 
-const FACTS: [(&str, &str); 16] = [
+const FACTS: [(&str, &str); 17] = [
     ("account", "rq.targetId|rq.accountId|rq.target.id"),
     ("cluster", "rq.clusterName|re.association.clusterName"),
     ("grant", "re.grantId|rq.grantId"),
     ("group", "rq.groupId"),
-    ("instance", "rq.instanceId"),
+    (
+        "http_tokens",
+        "rq.httpTokens|rq.ModifyInstanceMetadataOptionsRequest.HttpTokens",
+    ),
+    (
+        "instance",
+        "rq.instanceId|rq.ModifyInstanceMetadataOptionsRequest.InstanceId",
+    ),
     ("key_pair", "re.keyPairId|rq.keyName"),
     ("name", "rq.name"),
     ("namespace", "rq.namespace|re.association.namespace"),
@@ -149,35 +161,28 @@ fn other(event: &AuditEvent<'_>, action: Action) -> Option<Change> {
     let document = fields
         .value("rq.bucketPolicy|rq.policyText|rq.resourcePolicy|rq.attributes.Policy|rq.policy")
         .or_else(|| fields.value("rq.attributeValue").filter(|_| of_topic));
-    // Queues and topics have many attributes; only the policy says who may use them.
-    if document.is_none()
-        && matches!(
-            &*event.operation,
-            "SetQueueAttributes" | "SetTopicAttributes"
-        )
-    {
+    let mut detail = Detail::default();
+    fields.tell(&mut detail, &FACTS);
+    let about_trust = match &*event.operation {
+        // Queues and topics have many attributes; only the policy says who may use them.
+        "SetQueueAttributes" | "SetTopicAttributes" => document.is_some(),
+        // So has the metadata service: whoever makes the instance fetch a page gets its role without a token (IMDSv1).
+        "ModifyInstanceMetadataOptions" => detail.has("http_tokens"),
+        _ => true,
+    };
+    if !about_trust {
         return None;
     }
     let mut admitted = document.map(principals).unwrap_or_default();
-    admitted.extend(fields.texts("rq.valuesToAdd|rq.principals"));
-    for list in [
-        "rq.createVolumePermission.add.items",
-        "rq.launchPermission.add.items",
-    ] {
-        let entries = fields.value(list).and_then(Value::as_array);
-        admitted.extend(
-            entries
-                .into_iter()
-                .flatten()
-                .filter_map(|entry| text(entry, "userId").or_else(|| text(entry, "group"))),
-        );
-    }
-    let mut detail = Detail::default();
-    fields.tell(&mut detail, &FACTS);
+    admitted.extend(fields.texts("rq.principals"));
     if event.service == "secretsmanager.amazonaws.com" {
         let secret = fields.text("re.arn|rq.secretId|ex.secretId|se.secretId|rq.name");
         detail.put("secret", secret);
+        let version = "re.versionId|rq.moveToVersionId|rq.clientRequestToken\
+             |ex.secretVersionId|se.secretVersionId";
+        detail.put("secret_version", fields.text(version));
     }
+    detail.list("authorities", authorities(&fields));
     detail.list("principals", admitted);
     detail.list("roles", fields.texts("re.profile.roleArns|rq.roleArns"));
     let policy = fields.text("rq.managedPolicyArn|rq.policyArn");
@@ -185,6 +190,57 @@ fn other(event: &AuditEvent<'_>, action: Action) -> Option<Change> {
         privilege: policy.map(|arn| privilege::of_policy_arn(&arn)),
         ..change(action, subject(event, &fields), detail)
     })
+}
+
+/// SHA-256 of each certificate in a trust anchor, by its DER form as tools show it: whoever holds one below them may now
+/// become a role.
+fn authorities(fields: &Fields) -> Vec<String> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    let bundle = fields.text("rq.source.sourceData.x509CertificateData");
+    let bundle = bundle.unwrap_or_default();
+    let bodies = bundle.split(BEGIN).skip(1).filter_map(|rest| {
+        let (body, _) = rest.split_once("-----END")?;
+        let base64: String = body.split_whitespace().collect();
+        STANDARD.decode(base64).ok()
+    });
+    bodies.map(|der| hex(&sha256(&der))).collect()
+}
+
+/// Operations that share a snapshot or an image with other accounts, or cease to.
+fn shares(service: &str, operation: &str) -> bool {
+    matches!(
+        (service, operation),
+        ("ec2", "ModifySnapshotAttribute" | "ModifyImageAttribute")
+            | ("rds", "ModifyDBSnapshotAttribute")
+    )
+}
+
+/// One change for those who are let in and one for those who no longer are. None for any other attribute.
+fn shared(event: &AuditEvent<'_>) -> Vec<Change> {
+    let fields = Fields::of(event);
+    let sides = [
+        (Action::Grant, "add", "rq.valuesToAdd"),
+        (Action::Revoke, "remove", "rq.valuesToRemove"),
+    ];
+    let mut rows = Vec::new();
+    for (action, side, values) in sides {
+        let mut who = fields.texts(values);
+        for attribute in ["createVolumePermission", "launchPermission"] {
+            let entries = fields.value(&format!("rq.{attribute}.{side}.items"));
+            let entries = entries.and_then(Value::as_array).into_iter().flatten();
+            who.extend(entries.filter_map(|entry| {
+                let names = ["userId", "group", "organizationArn"];
+                names.iter().find_map(|name| text(entry, name))
+            }));
+        }
+        if !who.is_empty() {
+            let mut detail = Detail::default();
+            fields.tell(&mut detail, &FACTS);
+            detail.list("principals", who);
+            rows.push(change(action, None, detail));
+        }
+    }
+    rows
 }
 
 /// Operations that hand a role to a workload. `iam:PassRole` is a permission and never an event (IAM user guide,

@@ -1,5 +1,7 @@
 //! What the log says was changed, in the shapes in which the logs say it.
 
+mod services;
+
 use std::borrow::Cow;
 
 use super::{Action, Change, Target, changes, login_profile, naming, trusted_subjects};
@@ -255,51 +257,6 @@ fn names_begin_and_cease_to_mean_an_identity() {
     );
 }
 
-#[test]
-fn workloads_get_roles_only_where_one_is_named() {
-    assert_eq!(changes(&call("ec2", "RunInstances", "{}", "{}")), []);
-    let request = r#"{"iamInstanceProfile":{"name":"web"}}"#;
-    let answer = r#"{"instancesSet":{"items":[{"instanceId":"i-1"},{"instanceId":"i-2"}]}}"#;
-    let started = the_only(&call("ec2", "RunInstances", request, answer));
-    assert_eq!((started.action, started.target), (Action::Grant, None));
-    assert_eq!(
-        started.detail,
-        r#"{"instance_profile":"web","instances":["i-1","i-2"]}"#
-    );
-    let request = r#"{"family":"f","taskRoleArn":"arn:aws:iam::1:role/task","executionRoleArn":"arn:aws:iam::1:role/pull"}"#;
-    let targets: Vec<_> = changes(&call("ecs", "RegisterTaskDefinition", request, ""))
-        .into_iter()
-        .filter_map(|change| change.target)
-        .collect();
-    let arn = |name: &str| Target::Arn(format!("arn:aws:iam::1:role/{name}"));
-    assert_eq!(targets, [arn("pull"), arn("task")]);
-    let job = call(
-        "glue",
-        "CreateJob",
-        r#"{"name":"j","role":"service-role/etl"}"#,
-        "",
-    );
-    assert_eq!(the_only(&job).target, role("etl"));
-}
-
-#[test]
-fn resource_policies_say_whom_they_admit() {
-    let request = r#"{"bucketName":"b","bucketPolicy":{"Statement":[{"Effect":"Allow","Principal":{"AWS":"444455556666"}}]}}"#;
-    let opened = the_only(&call("s3", "PutBucketPolicy", request, ""));
-    assert_eq!(
-        opened.detail,
-        r#"{"principals":["AWS:444455556666"],"resource":"b"}"#
-    );
-    let request = r#"{"queueUrl":"q","attributes":{"DelaySeconds":"5"}}"#;
-    assert_eq!(changes(&call("sqs", "SetQueueAttributes", request, "")), []);
-    let request = r#"{"snapshotId":"s","createVolumePermission":{"add":{"items":[{"userId":"444455556666"},{"group":"all"}]}}}"#;
-    let shared = the_only(&call("ec2", "ModifySnapshotAttribute", request, ""));
-    assert_eq!(
-        shared.detail,
-        r#"{"principals":["444455556666","all"],"resource":"s"}"#
-    );
-}
-
 const CERTIFICATES_AND_SECRETS: &str =
     "Update application \u{2013} Certificates and secrets management ";
 
@@ -460,4 +417,78 @@ fn a_managed_identity_trusts_a_subject() {
     let trusted = trusted_subjects(&written);
     assert_eq!(trusted[0].application, identity);
     assert_eq!(trusted[0].subject, "job");
+}
+
+/// B.5: the rows that switch a vault's policies end in what is done with them; who is named loses what is removed.
+#[test]
+fn a_vault_gives_and_takes() {
+    let vault = "/subscriptions/s/resourcegroups/r/providers/microsoft.keyvault/vaults/v";
+    let body = format!(
+        r#"{{"properties":{{"accessPolicies":[{{"tenantId":"{TENANT}","objectId":"{GRANTEE}","permissions":{{"certificates":["get"]}}}}]}}}}"#
+    );
+    for (end, action) in [
+        ("add", Action::Grant),
+        ("replace", Action::Grant),
+        ("remove", Action::Revoke),
+    ] {
+        let operation = "microsoft.keyvault/vaults/accesspolicies/write";
+        let mut written = arm(operation, &format!("{vault}/accessPolicies/{end}"));
+        written.details.request = text(&body);
+        let change = the_only(&written);
+        assert_eq!(change.action, action, "{end}");
+        assert_eq!(change.target, uid(&format!("entra:unknown:{GRANTEE}")));
+    }
+}
+
+/// B.5: an identity stands in the body of whatever resource gets it, under names in any case.
+#[test]
+fn every_kind_of_resource_can_get_an_identity() {
+    let identity = "/subscriptions/s/resourcegroups/r/providers/microsoft.managedidentity/userassignedidentities/m";
+    let resource = "/subscriptions/s/resourcegroups/r/providers/microsoft.batch/batchaccounts/b";
+    let mut written = arm("microsoft.batch/batchaccounts/write", resource);
+    written.outcome = Outcome::Unknown;
+    let path = identity.to_ascii_uppercase();
+    written.details.request = text(&format!(
+        r#"{{"Identity":{{"Type":"SystemAssigned, UserAssigned","UserAssignedIdentities":{{"{path}":{{}}}}}}}}"#
+    ));
+    let targets: Vec<_> = changes(&written)
+        .into_iter()
+        .map(|change| (change.action, change.target))
+        .collect();
+    let grant = |path: &str| (Action::Grant, Some(Target::Arn(path.to_owned())));
+    assert_eq!(targets, [grant(identity), grant(resource)]);
+    written.details.request = text(r#"{"location":"westeurope"}"#);
+    assert_eq!(changes(&written), []);
+}
+
+/// B.5: keys of resources are renewed under several names; only what succeeded counts, and reading a key is no change.
+#[test]
+fn renewed_keys_of_resources_are_told() {
+    let resource = "/subscriptions/s/providers/microsoft.example/kinds/k";
+    for (verb, told) in [
+        ("regeneratekey", true),
+        ("regeneratekeys", true),
+        ("regeneratecredential", true),
+        ("regenerateaccesskey", true),
+        ("listkeys", false),
+    ] {
+        let mut event = arm(&format!("microsoft.example/kinds/{verb}/action"), resource);
+        let actions: Vec<_> = changes(&event).iter().map(|row| row.action).collect();
+        assert_eq!(actions, vec![Action::Rotate; usize::from(told)], "{verb}");
+        event.outcome = Outcome::Unknown;
+        assert_eq!(changes(&event), [], "{verb}: begun is not done");
+    }
+}
+
+/// B.5: some exports write the list of keys as text of a text.
+#[test]
+fn lists_of_keys_are_unwrapped_however_often() {
+    let one = ("0000004a-4c1e-4a7b-9d52-8e3f6a0b004a", "Password", "april");
+    let twice = serde_json::json!(key_list(&[one])).to_string();
+    let targets = target("Application", APPLICATION, "KeyDescription", "[]", &twice);
+    let (action, uid, _) = credential(&audit(CERTIFICATES_AND_SECRETS, &targets));
+    assert_eq!(
+        (action, uid),
+        (Action::Create, format!("entra:key:{}", one.0))
+    );
 }

@@ -23,6 +23,8 @@ fn elements(value: Option<&Value>) -> Vec<Value> {
         Some(Value::Array(list)) => list.clone(),
         Some(Value::String(text)) => match serde_json::from_str(text) {
             Ok(Value::Array(list)) => list,
+            // Some exports wrap the list's text into JSON once more.
+            Ok(inner @ Value::String(_)) => elements(Some(&inner)),
             _ if text.starts_with("[KeyIdentifier=") => vec![Value::String(text.clone())],
             _ => Vec::new(),
         },

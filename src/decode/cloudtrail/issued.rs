@@ -12,7 +12,8 @@ use crate::model::{Issued, Micros, Outcome};
 /// How deep an answer is searched for a key: the deepest known place is `credentialSet[0].credentials.accessKeyId`.
 const SEARCH_DEPTH_MAX: usize = 5;
 
-/// The credential that a successful call issued (L-1 to L-8, L-11, L-19).
+/// The credential that a successful call issued (L-1 to L-8, L-11, L-19). LIN-5: whether the log calls the call a read
+/// says nothing, most calls that issue a credential are called one.
 pub(super) fn issued<'a>(
     name: &str,
     outcome: Outcome,
@@ -77,10 +78,12 @@ fn by_token_service<'a>(
             .or_else(|| response.text("issuer")),
     };
     // LIN-12: answers are left out of long records and by redacting pipelines. The session is then known by its role
-    // and name alone, if at all.
+    // and name alone, or by whose it is and when it began.
     let findable = issued.key_id.is_some()
         || issued.session_principal_id.is_some()
-        || (name.starts_with("AssumeRole") && issued.role_arn.is_some());
+        || (name.starts_with("AssumeRole") && issued.role_arn.is_some())
+        || (name == "AssumeRoot" && issued.target.is_some())
+        || name == "GetSessionToken";
     findable.then_some(issued)
 }
 

@@ -183,9 +183,8 @@ fn skipped(text: &str, commas: bool) -> &str {
 
 /// Whether the JSON in `text` nests deeper than `max` levels.
 pub(super) fn deeper(text: &str, max: usize) -> bool {
-    let opens = |byte: &u8| matches!(*byte, b'{' | b'[');
     // Counting is many times cheaper than walking, and nearly every record has fewer brackets than allowed levels.
-    if text.bytes().filter(|byte| opens(byte)).count() <= max {
+    if openings(text) <= max {
         return false;
     }
     let mut depth: usize = 0;
@@ -210,6 +209,17 @@ pub(super) fn deeper(text: &str, max: usize) -> bool {
         }
     }
     false
+}
+
+/// How many brackets open in `text`, those in strings included.
+fn openings(text: &str) -> usize {
+    // As many as a byte can count, so that the compiler counts in bytes and many at once.
+    let chunks = text.as_bytes().chunks(usize::from(u8::MAX));
+    let count = |chunk: &[u8]| {
+        let opens = chunk.iter().map(|byte| u8::from((byte | 0x20) == b'{'));
+        usize::from(opens.sum::<u8>())
+    };
+    chunks.map(count).sum()
 }
 
 #[cfg(test)]
@@ -252,6 +262,12 @@ mod tests {
         assert!(!deeper(&format!("[{},{}]", nested(60), nested(60)), 64));
         assert!(!deeper(r#"["[[[[[\"[[[["]"#, 3));
         assert!(deeper(r#"["a\\",[[[]]]]"#, 3));
+    }
+
+    #[test]
+    fn every_opening_bracket_is_counted() {
+        let text = "[{".repeat(500) + "}]ab;z" + &"[".repeat(300);
+        assert_eq!(openings(&text), 1_300);
     }
 
     #[test]
