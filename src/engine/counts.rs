@@ -54,34 +54,20 @@ pub struct Counts {
 }
 
 impl Counts {
-    pub(super) fn lane(&mut self, position: &Position) -> &mut LaneCounts {
-        self.partitions
-            .entry((position.topic.clone(), position.partition))
-            .or_default()
+    /// Adds what one message of the partition came to.
+    pub(super) fn message(&mut self, position: &Position, counts: &LaneCounts) {
+        let partition = (position.topic.clone(), position.partition);
+        self.partitions.entry(partition).or_default().add(counts);
     }
 
-    pub(super) fn accepted(&mut self, position: &Position) {
-        self.lane(position).accepted += 1;
+    pub(super) fn rejected(&mut self, code: RejectCode) {
+        let code = code.code().to_owned();
+        *self.rejected_by_code.entry(code).or_default() += 1;
     }
 
-    pub(super) fn duplicate(&mut self, position: &Position) {
-        self.lane(position).duplicate += 1;
-    }
-
-    pub(super) fn rejected(&mut self, position: &Position, code: RejectCode) {
-        self.lane(position).rejected += 1;
-        *self
-            .rejected_by_code
-            .entry(code.code().to_owned())
-            .or_default() += 1;
-    }
-
-    pub(super) fn ignored(&mut self, position: &Position, reason: Ignored) {
-        self.lane(position).ignored += 1;
-        *self
-            .ignored_by_reason
-            .entry(reason.reason().to_owned())
-            .or_default() += 1;
+    pub(super) fn ignored(&mut self, reason: Ignored) {
+        let reason = reason.reason().to_owned();
+        *self.ignored_by_reason.entry(reason).or_default() += 1;
     }
 
     /// Sum over all partitions.

@@ -247,9 +247,11 @@ impl Engine {
         decided: &mut Vec<Decided>,
     ) {
         let record = decoded.record;
-        let lane = self.counts.lane(&record.position);
-        lane.records += 1;
-        lane.elements += decoded.pieces.len() as u64;
+        let mut counts = LaneCounts {
+            records: 1,
+            elements: decoded.pieces.len() as u64,
+            ..LaneCounts::default()
+        };
         // Elements keep their index in the message; they are applied in the order of their events.
         let mut order: Vec<usize> = (0..decoded.pieces.len()).collect();
         order.sort_by(|a, b| sort_key(&decoded.pieces[*a]).cmp(&sort_key(&decoded.pieces[*b])));
@@ -262,15 +264,21 @@ impl Engine {
                 appended_at: record.appended_at,
             };
             match &piece.decoded {
-                Decoded::Ignored(reason) => self.counts.ignored(&record.position, *reason),
+                Decoded::Ignored(reason) => {
+                    counts.ignored += 1;
+                    self.counts.ignored(*reason);
+                }
                 Decoded::Reject(reject) => {
-                    self.counts.rejected(&record.position, reject.code);
+                    counts.rejected += 1;
+                    self.counts.rejected(reject.code);
                     self.rows.reject(&place, piece, reject, context.now);
                 }
                 Decoded::Event(event) => {
                     let Some(mut decision) = self.event(&place, piece, event, context) else {
+                        counts.duplicate += 1;
                         continue;
                     };
+                    counts.accepted += 1;
                     if !decision.flags.has(Flags::FUTURE) {
                         latest = latest.max(Some(event.event_time));
                     }
@@ -279,6 +287,7 @@ impl Engine {
                 }
             }
         }
+        self.counts.message(&record.position, &counts);
         if latest.is_none() {
             self.watermark.barren(&record.lane);
         }
@@ -306,17 +315,13 @@ impl Engine {
             self.params.duplicates_max,
         ) {
             Seen::First => event,
-            Seen::Copy => {
-                self.counts.duplicate(place.position);
-                return None;
-            }
+            Seen::Copy => return None,
             Seen::Conflict => {
                 own = with_own_id(event, piece);
                 renamed = Some(own.event_uid.clone().into_owned());
                 &own
             }
         };
-        self.counts.accepted(place.position);
         let mut flags = event.flags;
         let arrived = place.appended_at.unwrap_or(context.now);
         let future = event.event_time > arrived.plus(self.params.future_max);

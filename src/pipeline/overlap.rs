@@ -16,8 +16,9 @@ use crate::model::{DecodedRecord, RawRecord};
 /// How many payload bytes a part has, about: small enough to stay in a cache, large enough to be worth handing over.
 const PART_BYTES: usize = 512 * 1024;
 
-/// How many parts may wait between two threads.
-const WAITING_PARTS: usize = 4;
+/// How many parts may wait between two threads: enough to decode on while the engine ends an epoch and its state is taken
+/// out.
+const WAITING_PARTS: usize = 24;
 
 /// Rows of so many events are encoded at once: few enough to be still in a cache, and for the allocator to give their
 /// buffers out again.
