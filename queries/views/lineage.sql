@@ -8,9 +8,23 @@
 -- A filter on `root_uid` reaches the sessions themselves. Only sessions that were obtained with another session enter the
 -- recursion; most were not, and cost one scan. It ends after 16 hops, so that a ring of sessions ends too.
 -- The four halves of `told` stay apart for that filter's sake: it does not pass through what would make one of two.
-WITH RECURSIVE obtained AS (
-  SELECT DISTINCT session_uid, issued_by_session_uid
+-- A session that was told again, because who is behind it became better known, counts by its last row alone.
+WITH RECURSIVE corrected AS (
+  SELECT session_uid, max(revision) AS revision
   FROM sessions
+  WHERE revision > 1
+  GROUP BY session_uid
+),
+current_sessions AS (
+  SELECT s.*
+  FROM sessions s
+  WHERE NOT EXISTS (
+    SELECT 1 FROM corrected c WHERE c.session_uid = s.session_uid AND c.revision > s.revision
+  )
+),
+obtained AS (
+  SELECT DISTINCT session_uid, issued_by_session_uid
+  FROM current_sessions
   WHERE issued_by_session_uid IS NOT NULL
 ),
 climbed AS (
@@ -39,7 +53,7 @@ near AS (
     issued_time AS low_time,
     issue_event_uid AS high_event_uid,
     issued_time AS high_time
-  FROM sessions
+  FROM current_sessions
   WHERE issued_by_uid IS NOT NULL
   UNION ALL
   SELECT
@@ -54,8 +68,8 @@ near AS (
     high.issue_event_uid AS high_event_uid,
     high.issued_time AS high_time
   FROM paired p
-  JOIN sessions low ON low.session_uid = p.low_uid
-  JOIN sessions high ON high.session_uid = p.high_uid
+  JOIN current_sessions low ON low.session_uid = p.low_uid
+  JOIN current_sessions high ON high.session_uid = p.high_uid
   WHERE high.issued_by_uid IS NOT NULL
 ),
 told AS (

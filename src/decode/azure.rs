@@ -388,6 +388,7 @@ mod tests {
         }
     }
 
+    /// ID-1.
     #[test]
     fn guids_get_dashes_and_lower_case() {
         for (text, expected) in [

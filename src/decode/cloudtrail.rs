@@ -376,6 +376,27 @@ mod tests {
         );
     }
 
+    /// AWS-40: `1.10` comes after `1.9`, and a first digit that is not known yet is read as well as it can be.
+    #[test]
+    fn versions_of_another_first_digit_are_flagged() {
+        for (version, flagged) in [
+            ("1.0", false),
+            ("1.08", false),
+            ("1.11", false),
+            ("2.0", true),
+        ] {
+            let text = format!(
+                r#"{{"eventVersion":"{version}","eventSource":"s3.amazonaws.com","eventName":"GetObject","eventTime":"2026-03-01T10:00:00Z","userIdentity":{{"type":"IAMUser"}}}}"#
+            );
+            let event = decode(&element(&text)).unwrap().unwrap();
+            assert_eq!(
+                event.flags.has(Flags::UNKNOWN_VERSION),
+                flagged,
+                "{version}"
+            );
+        }
+    }
+
     #[test]
     fn a_record_without_any_time_says_so() {
         let text = r#"{"eventSource":"s3.amazonaws.com","eventName":"GetObject"}"#;
