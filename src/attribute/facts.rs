@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::draft::Seek;
 use super::index::Index;
-use super::issue::SESSION_LIFE_MAX;
 use super::parent::Parent;
 use crate::model::{IdentityKind, Kept, Micros, SessionMethod, Tracked, Uid};
+
+/// Longest life of any temporary credential (STS API reference, `GetSessionToken`): an answer that says more is wrong.
+pub(super) const SESSION_LIFE_MAX: i64 = 36 * Micros::HOUR;
 
 /// How far a use's `creationDate` may differ from its issuing event's time: both have one-second resolution (D-31).
 pub(super) const CREATION_SLACK: i64 = 1;

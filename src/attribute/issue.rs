@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::facts::Session;
+use super::facts::{SESSION_LIFE_MAX, Session};
 use super::names::Names;
 use super::parent::Parent;
 use super::web_identity;
@@ -15,9 +15,6 @@ use crate::model::{
 
 /// Longest life of a role session (IAM user guide, "Maximum session duration"), when the answer names no expiry.
 const ROLE_LIFE_MAX: i64 = 12 * Micros::HOUR;
-
-/// Longest life of any temporary credential (STS API reference, `GetSessionToken`): an answer that says more is wrong.
-pub(super) const SESSION_LIFE_MAX: i64 = 36 * Micros::HOUR;
 
 /// A token of a managed identity lives for about a day, so its sign-in is remembered for two (B.3).
 const TOKEN_LIFE_MAX: i64 = 48 * Micros::HOUR;
