@@ -12,8 +12,8 @@ fn main() -> ExitCode {
     keytrail::cli::main()
 }
 
-/// Has the allocator keep freed memory for a second instead of ten milliseconds, because the next epoch needs it again:
-/// a tenth of a replay's time (benches/README.md). It reads its settings before `main` and from the environment alone,
+/// Has the allocator keep freed memory for a second instead of ten milliseconds, because the next epoch needs it again
+/// (benches/README.md has what that saves). It reads its settings before `main` and from the environment alone,
 /// so the program begins anew with them. Where that cannot be done it goes on without.
 #[cfg(unix)]
 fn keep_freed_memory() {

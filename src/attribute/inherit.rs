@@ -44,12 +44,11 @@ pub(super) fn join(word: &mut Attribution, session: &Session, strength: Confiden
         delivered(word, session, strength);
         return;
     };
+    word.actor_type = verdict(session, by, word);
     // The record's own statement who is behind it stands; lineage adds the session.
     if word.method == Method::SessionIssuer {
-        word.actor_type = verdict(session, by, word);
         return;
     }
-    word.actor_type = verdict(session, by, word);
     word.identity_uid = by.identity_uid.clone();
     word.identity_kind = by.identity_kind;
     word.origin_uid = by.origin_uid.clone();

@@ -376,7 +376,7 @@ mod tests {
         );
     }
 
-    /// AWS-40: `1.10` comes after `1.9`, and a first digit that is not known yet is read as well as it can be.
+    /// AWS-40: any minor version is read; so is a first digit that is not known yet, as well as it can be.
     #[test]
     fn versions_of_another_first_digit_are_flagged() {
         for (version, flagged) in [

@@ -54,7 +54,8 @@ pub(super) fn sighting(
     }
 }
 
-/// AWS-22: evidence only, because callers choose it. The first product of a user agent, without its version: `aws-cli/2.15.0 …` → `aws-cli`.
+/// The first product of a user agent, without its version: `aws-cli/2.15.0 …` → `aws-cli`. Evidence only, because callers
+/// choose it (AWS-22).
 pub(super) fn user_agent_family(text: &str) -> Option<&str> {
     let product = text.trim_start_matches('[').split(['/', ' ', ',']).next()?;
     (!product.is_empty() && product.len() <= 64).then_some(product)
