@@ -3,6 +3,7 @@
 //! They are most of what is written, and once the engine has decided they depend on nothing that it remembers. So they
 //! are built from the records and the decisions alone, by whoever has time, while the engine goes on.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -42,6 +43,9 @@ pub struct EventRows {
     first_leaf: i64,
     /// Events whose rows were taken.
     taken: usize,
+    /// Texts of the row in the making, whose allocations are kept.
+    ip: String,
+    decoder: String,
 }
 
 impl EventRows {
@@ -52,6 +56,8 @@ impl EventRows {
             epoch,
             first_leaf,
             taken: 0,
+            ip: String::new(),
+            decoder: String::new(),
         }
     }
 
@@ -120,11 +126,16 @@ impl EventRows {
         let position = &record.record.position;
         let index = i32::try_from(decided.piece).unwrap_or(i32::MAX);
         let event_uid = decided.renamed.as_deref().unwrap_or(&event.event_uid);
-        let ip = source.ip.map(|ip| ip.to_string());
-        let decoder = match piece.layers {
-            "" => event.source.name().to_owned(),
-            layers => format!("{layers}>{}", event.source.name()),
-        };
+        self.ip.clear();
+        if let Some(ip) = source.ip {
+            write!(self.ip, "{ip}").expect("a text takes every text");
+        }
+        self.decoder.clear();
+        if !piece.layers.is_empty() {
+            self.decoder.push_str(piece.layers);
+            self.decoder.push('>');
+        }
+        self.decoder.push_str(event.source.name());
         let network = &event.network;
         let user_agent = network.user_agent.as_deref();
         self.activity.push(&ActivityRow {
@@ -162,7 +173,7 @@ impl EventRows {
             claimed_origin: by.claimed_origin.as_deref(),
             on_behalf_of: by.on_behalf_of.as_deref(),
             invoked_by: by.invoked_by.as_deref(),
-            source_ip: ip.as_deref(),
+            source_ip: source.ip.map(|_| &*self.ip),
             source_raw: network.source_raw.as_deref(),
             source_kind: network.source_raw.as_ref().map(|_| source.kind.name()),
             source_network: decided.network.as_deref(),
@@ -183,7 +194,7 @@ impl EventRows {
             src_partition: position.partition,
             src_offset: position.offset,
             src_index: index,
-            decoder: &decoder,
+            decoder: &self.decoder,
             raw_sha256: piece.raw_sha256,
         });
         self.raw_events.push(&RawEventsRow {

@@ -63,7 +63,7 @@ impl<K: Ord + Hash + Clone, V> Kept<K, V> {
         let entry = self
             .entries
             .entry_ref(key)
-            .or_insert_with(|| Entry::unchanged(new()));
+            .or_insert_with(|| Entry::new(new()));
         self.log.touch(key, entry)
     }
 
@@ -75,7 +75,7 @@ impl<K: Ord + Hash + Clone, V> Kept<K, V> {
                 Some(std::mem::replace(before, value))
             }
             EntryRef::Vacant(place) => {
-                self.log.touch(&key, place.insert(Entry::unchanged(value)));
+                self.log.touch(&key, place.insert(Entry::new(value)));
                 None
             }
         }
@@ -84,8 +84,7 @@ impl<K: Ord + Hash + Clone, V> Kept<K, V> {
     /// Takes the value at `key` out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let entry = self.entries.remove(key)?;
-        self.log.removed(key);
-        Some(entry.value)
+        Some(self.log.removed(key, entry))
     }
 
     /// Every entry, in no order that anything may depend on.
@@ -103,20 +102,14 @@ impl<K: Ord + Hash + Clone, V: Clone> Kept<K, V> {
             return all;
         }
         self.log
-            .take()
-            .into_iter()
-            .map(|key| {
-                let value = self.entries.get_mut(&key).map(Entry::written);
-                (key, value)
-            })
-            .collect()
+            .take(|key| self.entries.get_mut(key).map(Entry::written))
     }
 
     /// Makes the changes that [`Kept::written`] wrote down.
     pub fn apply(&mut self, changes: Changes<K, V>) {
         for (key, value) in changes {
             match value {
-                Some(value) => self.entries.insert(key, Entry::unchanged(value)),
+                Some(value) => self.entries.insert(key, Entry::restored(value)),
                 None => self.entries.remove(&key),
             };
         }
@@ -126,6 +119,23 @@ impl<K: Ord + Hash + Clone, V: Clone> Kept<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_and_went_between_two_writes_leaves_no_trace() {
+        let mut map = Kept::default();
+        map.insert(1, "a");
+        map.remove(&1);
+        assert!(map.written(false).is_empty());
+        map.insert(1, "b");
+        assert_eq!(map.written(false), [(1, Some("b"))]);
+        map.remove(&1);
+        map.insert(1, "c");
+        map.remove(&1);
+        assert_eq!(map.written(false), [(1, None)]);
+        map.apply(vec![(2, Some("d"))]);
+        map.remove(&2);
+        assert_eq!(map.written(false), [(2, None)]);
+    }
 
     #[test]
     fn changes_applied_in_order_give_the_same_map() {

@@ -55,7 +55,7 @@ impl<K: Ord + Clone, V> Tracked<K, V> {
         let entry = self
             .entries
             .entry(key.clone())
-            .or_insert_with(|| Entry::unchanged(new()));
+            .or_insert_with(|| Entry::new(new()));
         self.log.touch(key, entry)
     }
 
@@ -69,7 +69,7 @@ impl<K: Ord + Clone, V> Tracked<K, V> {
             }
             btree_map::Entry::Vacant(place) => {
                 let key = place.key().clone();
-                self.log.touch(&key, place.insert(Entry::unchanged(value)));
+                self.log.touch(&key, place.insert(Entry::new(value)));
                 None
             }
         }
@@ -78,8 +78,7 @@ impl<K: Ord + Clone, V> Tracked<K, V> {
     /// Takes the value at `key` out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let entry = self.entries.remove(key)?;
-        self.log.removed(key);
-        Some(entry.value)
+        Some(self.log.removed(key, entry))
     }
 
     /// The first key.
@@ -94,8 +93,8 @@ impl<K: Ord + Clone, V> Tracked<K, V> {
             return None;
         }
         let (key, entry) = entry.remove_entry();
-        self.log.removed(&key);
-        Some((key, entry.value))
+        let value = self.log.removed(&key, entry);
+        Some((key, value))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
@@ -115,20 +114,14 @@ impl<K: Ord + Clone, V: Clone> Tracked<K, V> {
             return self.log.take_all(self.entries.iter_mut());
         }
         self.log
-            .take()
-            .into_iter()
-            .map(|key| {
-                let value = self.entries.get_mut(&key).map(Entry::written);
-                (key, value)
-            })
-            .collect()
+            .take(|key| self.entries.get_mut(key).map(Entry::written))
     }
 
     /// Makes the changes that [`Tracked::written`] wrote down.
     pub fn apply(&mut self, changes: Changes<K, V>) {
         for (key, value) in changes {
             match value {
-                Some(value) => self.entries.insert(key, Entry::unchanged(value)),
+                Some(value) => self.entries.insert(key, Entry::restored(value)),
                 None => self.entries.remove(&key),
             };
         }
