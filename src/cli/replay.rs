@@ -14,7 +14,7 @@ use crate::live::View;
 use crate::pipeline::{self, Outcome, Settings};
 
 /// Files need no small epochs: nobody waits for the first row.
-const EPOCH_BYTES: usize = 96 << 20;
+const EPOCH_BYTES: usize = 128 << 20;
 const EPOCH_AGE: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug, Args)]
