@@ -6,6 +6,7 @@
 mod estate;
 
 mod cli;
+mod hostile;
 mod investigate;
 mod kafka;
 mod lake;
