@@ -1,5 +1,6 @@
 //! Files → evidence, against the floor: the same bytes parsed into borrowed structs and written as parquet with the
-//! raw column, and nothing else. Both in one run, over the same files.
+//! raw column, and nothing else. Both in one run, over the same files; and again without tree and signatures, to see what
+//! those cost, and `keytrail verify` over the signed lake.
 //!
 //! `cargo bench --bench end_to_end -- 1000000` (events; 200,000 unless given).
 
@@ -13,6 +14,7 @@ use arrow::array::{ArrayRef, StringBuilder};
 use arrow::record_batch::RecordBatch;
 use keytrail::config::Config;
 use keytrail::ingest::{Files, Listing, RecordSource, Stop};
+use keytrail::lake::Integrity;
 use keytrail::live::View;
 use keytrail::model::Micros;
 use keytrail::pipeline::{self, Settings};
@@ -53,8 +55,22 @@ fn main() {
     let floor = timed(|| write_floor(&logs, &dir.path().join("floor")));
     report("floor (parse, parquet with raw)", elements, bytes, floor);
     let lake = dir.path().join("lake");
-    let ours = timed(|| replay(&logs, &lake));
+    let ours = timed(|| replay(&logs, &lake, true));
     report("keytrail replay", elements, bytes, ours);
+    let unsigned = timed(|| replay(&logs, &dir.path().join("unsigned"), false));
+    report("keytrail replay, unsigned", elements, bytes, unsigned);
+    let begun = Instant::now();
+    let verdict = tokio::runtime::Runtime::new()
+        .expect("threads can be started")
+        .block_on(keytrail::lake::verify(&lake))
+        .expect("the lake can be read");
+    let verified = begun.elapsed().as_secs_f64();
+    assert_eq!(verdict.problems, []);
+    println!(
+        "keytrail verify: {verified:.2} s, {} rows, {:.0} rows/s",
+        verdict.rows,
+        verdict.rows as f64 / verified
+    );
     println!(
         "ratio to the floor: {:.2}",
         floor.as_secs_f64() / ours.as_secs_f64()
@@ -98,7 +114,7 @@ fn name(hour: usize) -> String {
     format!("{}T{:02}Z.ndjson", at.day(), at.hour().rem_euclid(24))
 }
 
-fn replay(logs: &Path, lake: &Path) {
+fn replay(logs: &Path, lake: &Path, sign: bool) {
     let config = Config::default();
     let settings = Settings {
         lake: lake.to_owned(),
@@ -106,6 +122,10 @@ fn replay(logs: &Path, lake: &Path) {
         epoch_age: Duration::from_secs(3_600),
         epoch_bytes: 96 << 20,
         snapshot_epochs: 32,
+        integrity: Integrity {
+            sign,
+            ..Integrity::default()
+        },
         decode: config.decoding().expect("the defaults are valid"),
         engine: config.engine(config.identity.lateness_of_files(true)),
         finite: true,

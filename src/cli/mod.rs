@@ -6,6 +6,7 @@ mod demo;
 mod evaluate;
 mod findings;
 mod investigate;
+mod prove;
 mod query;
 mod replay;
 mod run;
@@ -93,8 +94,14 @@ enum Command {
     Investigate(investigate::Investigate),
     /// Hold what the evidence says to the labels of a simulated estate
     Evaluate(evaluate::Evaluate),
-    /// Check the lake: chain, offsets, conservation, files, tables
+    /// Check the lake: signatures, chain, offsets, conservation, tree, tables, every row
     Verify(verify::Verify),
+    /// Write a proof that one event's row is in the log
+    Prove(prove::Prove),
+    /// Check a proof offline, with nothing but the public key
+    VerifyProof(prove::VerifyProof),
+    /// Append the newest checkpoint to a file outside of the lake
+    Anchor(prove::Anchor),
     /// Write a labelled sample estate to files
     Simulate(simulate::Simulate),
     /// Check, print or describe the configuration
@@ -156,6 +163,9 @@ pub fn main() -> ExitCode {
         Command::Investigate(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Verify(command) => command.run(),
+        Command::Prove(command) => command.run(),
+        Command::VerifyProof(command) => command.run(),
+        Command::Anchor(command) => command.run(),
         Command::Simulate(command) => command.run(&cli.global),
         Command::Config(command) => command.run(&cli.global),
     };

@@ -10,6 +10,7 @@ use clap::Args;
 use super::{Exit, Global, Lake, stop_on_signals};
 use crate::config::{Config, Span};
 use crate::ingest::{Files, Listing, RecordSource, Stop};
+use crate::lake::{Integrity, Secret};
 use crate::live::View;
 use crate::pipeline::{self, Outcome, Settings};
 
@@ -76,12 +77,19 @@ impl Replay {
 
 /// Pipeline settings from a configuration, for a source of that lateness.
 pub(super) fn settings(config: &Config, lake: PathBuf, lateness: Span) -> Result<Settings> {
+    let [signing_key, previous_key] = config.signing_keys()?;
     Ok(Settings {
         lake,
         job: config.lake.job.clone(),
         epoch_age: config.lake.epoch_age.duration(),
         epoch_bytes: config.lake.epoch_bytes,
         snapshot_epochs: config.lake.snapshot_epochs,
+        integrity: Integrity {
+            origin: config.integrity.origin.clone(),
+            signing_key: signing_key.map(Secret::new),
+            previous_key: previous_key.map(Secret::new),
+            sign: config.integrity.sign,
+        },
         decode: config.decoding()?,
         engine: config.engine(lateness),
         finite: false,

@@ -1,15 +1,32 @@
 //! `keytrail verify`.
 
-use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
 use clap::Args;
 
 use super::{Exit, Lake, block_on};
-use crate::lake::verify;
+use crate::lake::{Demands, Verdict, verify_with};
 
+/// Does the lake still say what the ledger says it said? Reads every file of it
+///
+/// Checks keys, signatures, the chain of manifests, offsets, conservation, state files, every tile of the tree, the
+/// tables' logs, and every row: its digest is recomputed from its columns and must be found at its leaf, once. Names the
+/// first thing that is wrong: table, file, row, epoch.
+///
+/// Two things can only be found with something that is kept elsewhere. That the end of the lake was cut off, by somebody
+/// who can sign: with --anchor, a file that `keytrail anchor` appends to. That somebody signed another lake with a key of
+/// their own: with --key.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     #[command(flatten)]
     lake: Lake,
+    /// The lake must have grown out of every checkpoint in this file
+    #[arg(long, value_name = "FILE")]
+    anchor: Option<PathBuf>,
+    /// The first key that signed must be this one: name+id+key, or a file with it
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     /// Print the verdict as JSON
     #[arg(long)]
     json: bool,
@@ -17,39 +34,78 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) fn run(self) -> Result<()> {
-        let verdict = block_on(async { Ok(verify(&self.lake.data).await?) })?;
+        let demands = Demands {
+            key: self.key.as_deref().map(key).transpose()?,
+            anchor: self.anchor,
+            ..Demands::default()
+        };
+        let verdict = block_on(async { Ok(verify_with(&self.lake.data, &demands).await?) })?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&verdict)?);
         } else {
-            println!(
-                "{} epochs, {} files, {} bytes, {} rows; head {}",
-                verdict.epochs, verdict.files, verdict.bytes, verdict.rows, verdict.head
-            );
-            println!(
-                "{} elements = {} events + {} duplicates + {} rejected + {} ignored",
-                verdict.elements,
-                verdict.accepted,
-                verdict.duplicate,
-                verdict.rejected,
-                verdict.ignored
-            );
-            for problem in &verdict.problems {
-                println!(
-                    "WRONG in epoch {}: {}: {}",
-                    problem.epoch, problem.what, problem.reason
-                );
-            }
+            print(&verdict);
         }
-        match verdict.problems.len() {
-            0 => {
-                eprintln!("verified: everything the ledger names is there and unchanged");
-                Ok(())
-            }
-            problems => Err(Exit(
-                6,
-                format!("{problems} problems; the first one named is the first that is wrong"),
-            )
-            .into()),
+        let problems = verdict.problems.len() as u64 + verdict.more_problems;
+        if problems > 0 {
+            let text =
+                format!("{problems} problems; the first one named is the first that is wrong");
+            return Err(Exit(6, text).into());
         }
+        eprintln!("verified: everything the ledger names is there and unchanged");
+        if demands.anchor.is_none() {
+            eprintln!(
+                "without --anchor nobody can see whether later epochs were cut off; `keytrail anchor FILE` keeps a \
+                 checkpoint outside"
+            );
+        }
+        Ok(())
     }
+}
+
+fn print(verdict: &Verdict) {
+    println!(
+        "{} epochs, {} files, {} bytes, {} rows; head {}",
+        verdict.epochs, verdict.files, verdict.bytes, verdict.rows, verdict.head
+    );
+    if !verdict.root_hash.is_empty() {
+        println!("{} leaves; root {}", verdict.tree_size, verdict.root_hash);
+    }
+    for key in &verdict.keys {
+        println!("signed from epoch {} by {}", key.from_epoch, key.verifier);
+    }
+    println!(
+        "{} elements = {} events + {} duplicates + {} rejected + {} ignored",
+        verdict.elements, verdict.accepted, verdict.duplicate, verdict.rejected, verdict.ignored
+    );
+    if verdict.retired > 0 {
+        println!("{} rows taken out by retention", verdict.retired);
+    }
+    if verdict.anchors > 0 {
+        println!("agrees with {} checkpoints outside", verdict.anchors);
+    }
+    for problem in &verdict.problems {
+        let row = problem
+            .row
+            .map_or_else(String::new, |row| format!(" row {row}"));
+        println!(
+            "WRONG in epoch {}: {}{row}: {}",
+            problem.epoch, problem.what, problem.reason
+        );
+    }
+    if verdict.more_problems > 0 {
+        println!("and {} more", verdict.more_problems);
+    }
+}
+
+/// A verifier key, from a file if there is one of that name.
+pub(super) fn key(text: &str) -> Result<String> {
+    let path = Path::new(text);
+    if path.is_file() {
+        let text = std::fs::read_to_string(path);
+        return Ok(text
+            .with_context(|| format!("cannot read {}", path.display()))?
+            .trim()
+            .to_owned());
+    }
+    Ok(text.trim().to_owned())
 }

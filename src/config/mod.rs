@@ -45,6 +45,7 @@ pub struct Config {
     pub decode: Decode,
     pub identity: Identity,
     pub detect: Detect,
+    pub integrity: Integrity,
 }
 
 /// Where records come from.
@@ -105,6 +106,36 @@ impl Default for Lake {
             epoch_age: Span::seconds(10),
             epoch_bytes: 64 << 20,
             snapshot_epochs: 32,
+        }
+    }
+}
+
+/// How the lake is signed, so that `keytrail verify` finds whatever was altered in it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Integrity {
+    /// The Ed25519 key that signs every epoch, as `env:NAME` or `file:/path`: `PRIVATE+KEY+…` as signed notes write it,
+    /// or 64 hexadecimal digits. Without it a key is made in the lake's own folder, and whoever can write the lake can
+    /// sign as well.
+    pub signing_key: Option<String>,
+    /// The key before, as `env:NAME` or `file:/path`, when `signing_key` has changed: it endorses the new one. Needed for
+    /// one start.
+    pub previous_key: Option<String>,
+    /// Name of the log in checkpoints and proofs, without spaces and `+`; `keytrail/` and the job's name unless set. It
+    /// cannot be changed later.
+    pub origin: Option<String>,
+    /// `false` makes a lake without tree and signatures, to measure what they cost. `keytrail verify` calls it unsigned
+    /// and ends with exit code 6; it cannot be signed later.
+    pub sign: bool,
+}
+
+impl Default for Integrity {
+    fn default() -> Self {
+        Self {
+            signing_key: None,
+            previous_key: None,
+            origin: None,
+            sign: true,
         }
     }
 }
@@ -324,6 +355,18 @@ impl Config {
             },
             redaction_key,
         })
+    }
+
+    /// The signing key and the one before it, read from where they are kept. Never printed.
+    pub fn signing_keys(&self) -> Result<[Option<String>; 2], ConfigError> {
+        let read = |key: &str, reference: &Option<String>| {
+            let reference = reference.as_deref();
+            reference.map(|text| load::secret(key, text)).transpose()
+        };
+        Ok([
+            read("integrity.signing_key", &self.integrity.signing_key)?,
+            read("integrity.previous_key", &self.integrity.previous_key)?,
+        ])
     }
 
     /// librdkafka properties with their secrets read. Never printed.

@@ -21,7 +21,7 @@ table! {
         watermark_time: Optional<Time>,
         /// Leaves after the epoch.
         tree_size: Required<Long>,
-        /// Root of the Merkle tree; null until signing is on.
+        /// Root of the Merkle tree over every leaf before this row's own, hexadecimal. A row cannot hold the root of a tree that it is a leaf of; the manifest and the checkpoint do. Null if the lake is not signed.
         root_hash: Optional<Text>,
         /// Hash of the parameters the engine ran with.
         params_sha256: Required<Text>,

@@ -6,6 +6,7 @@
 
 mod activity;
 mod amendments;
+mod canonical;
 mod column;
 mod coverage;
 mod credentials;
@@ -23,6 +24,7 @@ mod usage;
 
 pub use activity::{Activity, ActivityRow};
 pub use amendments::{Amendments, AmendmentsRow};
+pub use canonical::{StoredRows, read_canonical};
 pub use coverage::{Coverage, CoverageRow};
 pub use credentials::{Credentials, CredentialsRow};
 pub use epochs::{Epochs, EpochsRow};

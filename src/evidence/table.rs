@@ -10,11 +10,11 @@ use arrow::record_batch::RecordBatch;
 use crate::model::{Canon, Digest, Sha256Digest};
 
 /// Names the canonical form, so that a digest of another form can never be mistaken for one of this.
-const DIGEST_DOMAIN: &[u8] = b"keytrail/row/v1\0";
+pub(super) const DIGEST_DOMAIN: &[u8] = b"keytrail/row/v1\0";
 
 /// The columns that place a row in the ledger. They are not part of its digest: the same row has the same digest in
 /// whichever epoch it was committed.
-const LEDGER_COLUMNS: [(&str, DataType, &str); 3] = [
+pub(super) const LEDGER_COLUMNS: [(&str, DataType, &str); 3] = [
     (
         "_epoch",
         DataType::Int64,

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use arrow::record_batch::RecordBatch;
+
 use super::ledger::{InputRange, Ledger, Manifest, NO_HASH, TableFiles};
-use super::stage::Staging;
+use super::log::{Growth, Integrity, Log};
+use super::rows::Leaves;
+use super::stage::{StagedTable, Staging};
 use super::tables::{self, LakeTable};
 use super::{LakeError, state};
 use crate::engine::{EpochContext, EvidenceEpoch, Loaded, State};
-use crate::evidence::{Epochs, EpochsRow, Ledger as Place, Rows};
+use crate::evidence::{Epochs, EpochsRow, Ledger as Place, Rows, Table};
 use crate::model::{hex, sha256};
 
 /// The writer's end of a lake. There is one per job; a second one loses at the first put.
@@ -24,6 +28,9 @@ pub struct Lake {
     last_adds: BTreeMap<String, i64>,
     base_epoch: i64,
     snapshot_epochs: i64,
+    tree_size: i64,
+    /// None if the lake is not signed.
+    log: Option<Log>,
 }
 
 /// What a restart found.
@@ -41,6 +48,7 @@ pub struct Recovered {
 #[derive(Debug)]
 pub struct Pending {
     manifest: Manifest,
+    growth: Option<Growth>,
 }
 
 impl Pending {
@@ -56,6 +64,7 @@ impl Lake {
         root: &Path,
         job: &str,
         snapshot_epochs: i64,
+        integrity: &Integrity,
     ) -> Result<(Self, Recovered), LakeError> {
         let ledger = Ledger::open(root)?;
         super::store::create_dir(&root.join("state"))?;
@@ -72,6 +81,8 @@ impl Lake {
             last_adds: BTreeMap::new(),
             base_epoch: 0,
             snapshot_epochs: snapshot_epochs.max(1),
+            tree_size: 0,
+            log: None,
             ledger,
         };
         let mut recovered = Recovered {
@@ -81,6 +92,8 @@ impl Lake {
             tables_moved: 0,
         };
         let manifests = lake.read_chain()?;
+        lake.tree_size = manifests.last().map_or(0, |last| last.tree_size);
+        lake.log = Log::open(root, job, integrity, &manifests, &lake.last_hash)?;
         lake.tables = tables::open_all(root, job).await?;
         for manifest in &manifests {
             for input in &manifest.inputs {
@@ -92,6 +105,9 @@ impl Lake {
             }
         }
         recovered.tables_moved = lake.roll_forward_all(&manifests).await?;
+        if let Some(log) = &mut lake.log {
+            log.seal(last_epoch)?;
+        }
         if let Some(last) = manifests.last() {
             lake.base_epoch = last.state.base_epoch;
             recovered.state = state::read(root, &lake.ledger, last)?;
@@ -127,6 +143,15 @@ impl Lake {
         let mut moved = 0;
         for (table, schema) in self.tables.iter_mut().zip(crate::evidence::TABLES) {
             let at = table.epoch().await?;
+            if at > self.last_epoch {
+                return Err(LakeError::Damaged {
+                    what: format!("table {}", schema.name),
+                    reason: format!(
+                        "it holds epoch {at}, but the ledger ends at {}: its end is missing",
+                        self.last_epoch
+                    ),
+                });
+            }
             for manifest in manifests {
                 if manifest.epoch <= at {
                     continue;
@@ -156,8 +181,8 @@ impl Lake {
     /// lake.
     pub fn stage(
         &self,
-        mut evidence: EvidenceEpoch,
-        staged: Vec<TableFiles>,
+        evidence: EvidenceEpoch,
+        staged: Vec<StagedTable>,
         context: &EpochContext,
         inputs: Vec<InputRange>,
         (state, snapshot): (&State, bool),
@@ -166,35 +191,43 @@ impl Lake {
         let inputs_json = serde_json::to_string(&inputs)
             .expect("input ranges are texts and numbers, which always have a JSON form");
         let counts_json = evidence.counts.to_json();
+        let epoch = context.epoch;
+        let mut staged = staged;
+        self.stage_batches(&mut staged, &evidence.batches, epoch)?;
+        let mut growth = self.log.as_ref().map(Log::grow);
+        if let Some(growth) = &mut growth {
+            self.grow(growth, &mut staged, evidence.tree_size - 1)?;
+        }
+        let root_hash = growth.as_ref().map(Growth::root);
         let mut epochs = Epochs::default();
         epochs.push(&EpochsRow {
-            epoch: context.epoch,
+            epoch,
             prev_hash: &self.last_hash,
             manifest_sha256: None,
             inputs_json: &inputs_json,
             counts_json: &counts_json,
             watermark_time: evidence.watermark,
             tree_size: evidence.tree_size,
-            root_hash: None,
+            root_hash: root_hash.as_deref(),
             params_sha256: &evidence.params_sha256,
             build: build(),
             committed_time: context.now,
         });
         let row = epochs.finish(Place {
-            epoch: context.epoch,
+            epoch,
             first_leaf: evidence.tree_size - 1,
             step: 1,
         });
-        evidence.batches.push((epochs.table(), row));
-        let tables = self.stage_tables(staged, &evidence, context.epoch)?;
-        let base_epoch = if snapshot {
-            context.epoch
-        } else {
-            self.base_epoch
-        };
+        self.stage_batches(&mut staged, &[(epochs.table(), row)], epoch)?;
+        let own = staged.last().map(|epochs| epochs.leaves.as_slice());
+        if let (Some(growth), Some([(_, digest)])) = (&mut growth, own) {
+            growth.push(digest);
+        }
+        let tables = self.with_last_adds(staged);
+        let base_epoch = if snapshot { epoch } else { self.base_epoch };
         let state = state::write(
             &self.staging.root,
-            context.epoch,
+            epoch,
             base_epoch,
             &self.staging.writer,
             state,
@@ -202,7 +235,7 @@ impl Lake {
         let manifest = Manifest {
             v: Manifest::form(),
             job: self.job.clone(),
-            epoch: context.epoch,
+            epoch,
             writer: self.staging.writer.clone(),
             prev_manifest_sha256: self.last_hash.clone(),
             created_ms: context.now.millis(),
@@ -216,39 +249,75 @@ impl Lake {
             tables,
             state,
             tree_size: evidence.tree_size,
+            root_hash: growth.as_ref().map(Growth::root),
+            key: self.log.as_ref().map(Log::key_number),
         };
         manifest.conserved().map_err(|reason| LakeError::Damaged {
-            what: format!("epoch {} before its commit", context.epoch),
+            what: format!("epoch {epoch} before its commit"),
             reason,
         })?;
-        Ok(Pending { manifest })
+        Ok(Pending { manifest, growth })
     }
 
-    /// Stages the tables of `evidence` beside those that are staged.
-    fn stage_tables(
+    /// Stages `batches` beside what is staged.
+    fn stage_batches(
         &self,
-        staged: Vec<TableFiles>,
-        evidence: &EvidenceEpoch,
+        staged: &mut Vec<StagedTable>,
+        batches: &[(&'static Table, RecordBatch)],
         epoch: i64,
-    ) -> Result<Vec<TableFiles>, LakeError> {
-        let mut tables = staged;
-        for (table, batch) in &evidence.batches {
+    ) -> Result<(), LakeError> {
+        for (table, batch) in batches {
             let mut rows = self.staging.begin(table, epoch);
             rows.add(batch)?;
-            tables.extend(rows.finish()?);
+            staged.extend(rows.finish()?);
         }
+        Ok(())
+    }
+
+    /// Grows the tree by the rows that are staged, up to `size` leaves.
+    fn grow(
+        &self,
+        growth: &mut Growth,
+        staged: &mut [StagedTable],
+        size: i64,
+    ) -> Result<(), LakeError> {
+        let places = [self.tree_size, size].map(|size| u64::try_from(size).unwrap_or(0));
+        let mut leaves = Leaves::new(places[0], places[1]);
+        for table in staged {
+            leaves.add(std::mem::take(&mut table.leaves));
+        }
+        let leaves = leaves.finish().map_err(|reason| LakeError::Damaged {
+            what: format!("epoch {} before its commit", self.last_epoch + 1),
+            reason,
+        })?;
+        leaves.iter().for_each(|leaf| growth.push(leaf));
+        Ok(())
+    }
+
+    /// The files that were staged, each table's with the epoch that last added to it.
+    fn with_last_adds(&self, staged: Vec<StagedTable>) -> Vec<TableFiles> {
+        let mut tables: Vec<TableFiles> = staged.into_iter().map(|table| table.files).collect();
         for files in &mut tables {
             files.prev_epoch_with_adds = self.last_adds.get(&files.table).copied().unwrap_or(0);
         }
-        Ok(tables)
+        tables
     }
 
     /// Commits a staged epoch and makes it visible, the `epochs` table last.
     pub async fn commit(&mut self, pending: Pending) -> Result<Manifest, LakeError> {
-        let manifest = pending.manifest;
+        let Pending { manifest, growth } = pending;
         self.last_hash = self.ledger.commit(&manifest)?;
         self.last_epoch = manifest.epoch;
         self.base_epoch = manifest.state.base_epoch;
+        self.tree_size = manifest.tree_size;
+        // What can be proven follows from what is committed, and is written while the tables are.
+        let writing = match (&mut self.log, growth) {
+            (Some(log), Some(growth)) => {
+                let grown = log.committed(growth, &manifest, &self.last_hash);
+                Some(tokio::task::spawn_blocking(move || grown.write()))
+            }
+            _ => None,
+        };
         for files in &manifest.tables {
             self.last_adds.insert(files.table.clone(), manifest.epoch);
         }
@@ -266,6 +335,14 @@ impl Lake {
         futures::future::try_join_all(moves).await?;
         for (table, files) in epochs {
             table.roll_forward(&manifest, files).await?;
+        }
+        if let Some(writing) = writing {
+            writing
+                .await
+                .unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
+        }
+        if let Some(log) = &mut self.log {
+            log.seal(manifest.epoch)?;
         }
         Ok(manifest)
     }

@@ -14,7 +14,7 @@ use crate::model::{hex, sha256};
 pub(super) const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// The version of the manifest's form.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// Everything that became true with one epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,10 @@ pub struct Manifest {
     pub tables: Vec<TableFiles>,
     pub state: StateFile,
     pub tree_size: i64,
+    /// Root of the tree over all leaves, hexadecimal. None if the lake is not signed.
+    pub root_hash: Option<String>,
+    /// Number of the key that signs the epoch's checkpoint. None if the lake is not signed.
+    pub key: Option<u32>,
 }
 
 /// What was read of one partition: `to − from = records + skipped`.
@@ -176,6 +180,10 @@ impl Ledger {
                 "it says form {} and epoch {}",
                 manifest.v, manifest.epoch
             )));
+        }
+        // What a reader passes over, another could read a meaning into.
+        if manifest.bytes() != bytes {
+            return Err(damaged("it is not written as a manifest is".to_owned()));
         }
         Ok((manifest, hex(&sha256(&bytes))))
     }

@@ -3,12 +3,15 @@
 //!
 //! ```text
 //! DIR/ledger/epoch-000000000001.json      the commit point, chained by hash
+//! DIR/ledger/…                            beside it the tree over all rows, signed: see the module `log`
 //! DIR/state/epoch-000000000001-….zst      what the engine remembers
 //! DIR/tables/activity/…                   Delta tables: staged parquet first, visible after the ledger says so
 //! ```
 
 mod commit;
 mod ledger;
+mod log;
+mod rows;
 mod stage;
 mod state;
 mod store;
@@ -21,8 +24,10 @@ use thiserror::Error;
 
 pub use commit::{Lake, Pending, Recovered};
 pub use ledger::{InputRange, Manifest, PartitionCounts, StagedFile, TableFiles};
-pub use stage::{Staging, TableStaging};
-pub use verify::{Problem, Verdict, verify};
+pub use log::{Integrity, LedgerKey, Proof, ProvenRow, Secret, anchor, prove, read_anchors};
+pub use rows::canonical_row;
+pub use stage::{StagedTable, Staging, TableStaging};
+pub use verify::{Demands, Problem, Verdict, verify, verify_with};
 
 /// Folder of the tables within a lake.
 pub const TABLES_DIR: &str = "tables";
@@ -48,6 +53,8 @@ pub enum LakeError {
         "{what}: {reason}. The lake must not be written to before `keytrail verify` has been looked at"
     )]
     Damaged { what: String, reason: String },
+    #[error("the lake cannot be signed: {0}")]
+    Key(String),
     #[error("table {table}: {source}")]
     Delta {
         table: &'static str,
@@ -71,7 +78,10 @@ pub enum LakeError {
 impl LakeError {
     /// Whether the lake itself is wrong, as opposed to not reachable.
     pub const fn integrity(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Hole { .. })
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::Hole { .. } | Self::Key(_)
+        )
     }
 }
 

@@ -17,9 +17,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::ledger::{StagedFile, TableFiles};
-use super::{LakeError, TABLES_DIR, io, store};
+use super::{LakeError, TABLES_DIR, io, rows, store};
 use crate::evidence::Table;
-use crate::model::{Day, Digest, hex};
+use crate::model::{Day, Digest, Sha256Digest, hex};
 
 /// Columns whose values are long or differ in every row: a dictionary of them is a second copy, and their smallest and
 /// largest value helps no query but would put log content into file footers.
@@ -66,8 +66,17 @@ impl Staging {
             table,
             epoch,
             partitions: BTreeMap::new(),
+            leaves: Vec::new(),
         }
     }
+}
+
+/// The staged files of one table, and what its rows add to the tree.
+#[derive(Clone, Debug)]
+pub struct StagedTable {
+    pub(super) files: TableFiles,
+    /// Leaf and digest of each row, in the order in which they came.
+    pub(super) leaves: Vec<(i64, Sha256Digest)>,
 }
 
 /// The files of one table of one epoch in the making: one for each partition. Rows come in batches and are encoded as
@@ -79,11 +88,14 @@ pub struct TableStaging<'a> {
     epoch: i64,
     /// By the values of the partition columns, in the order of the table's columns.
     partitions: BTreeMap<Vec<String>, Partition>,
+    leaves: Vec<(i64, Sha256Digest)>,
 }
 
 impl TableStaging<'_> {
     /// Adds the rows of `batch`, which has every column of the table.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
+        let placed = rows::placed(batch).expect("every table has the ledger columns");
+        self.leaves.extend(placed);
         // In slices: finding a row's partition among all those of its slice must stay cheap whatever days it brings.
         for begin in (0..batch.num_rows()).step_by(WAITING_ROWS) {
             let rows = WAITING_ROWS.min(batch.num_rows() - begin);
@@ -117,7 +129,7 @@ impl TableStaging<'_> {
     }
 
     /// Writes what is left and syncs every file. None if there was no row.
-    pub fn finish(self) -> Result<Option<TableFiles>, LakeError> {
+    pub fn finish(self) -> Result<Option<StagedTable>, LakeError> {
         let mut files = Vec::new();
         for (values, mut partition) in self.partitions {
             partition.write(&self.staging.root, self.table)?;
@@ -128,11 +140,14 @@ impl TableStaging<'_> {
         if files.is_empty() {
             return Ok(None);
         }
-        Ok(Some(TableFiles {
-            table: self.table.name.to_owned(),
-            rows: files.iter().map(|file| file.rows).sum(),
-            prev_epoch_with_adds: 0,
-            files,
+        Ok(Some(StagedTable {
+            files: TableFiles {
+                table: self.table.name.to_owned(),
+                rows: files.iter().map(|file| file.rows).sum(),
+                prev_epoch_with_adds: 0,
+                files,
+            },
+            leaves: self.leaves,
         }))
     }
 }

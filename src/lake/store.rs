@@ -1,5 +1,6 @@
 //! Files that are really there once a call returns: written beside, synced, put in place, and the folder synced too.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -41,6 +42,27 @@ pub(super) fn put(path: &Path, bytes: &[u8]) -> Result<(), LakeError> {
     write_synced(&beside, bytes)?;
     fs::rename(&beside, path).map_err(io("cannot create", path))?;
     sync_dir(path)
+}
+
+/// Writes many files, each replacing what is there, all durable when it returns: a folder is synced once for all of
+/// its files.
+pub(super) fn put_all(files: &[(PathBuf, &[u8])]) -> Result<(), LakeError> {
+    let mut folders = BTreeSet::new();
+    for (path, _) in files {
+        if let Some(parent) = path.parent()
+            && folders.insert(parent)
+        {
+            create_dir(parent)?;
+        }
+    }
+    for (path, bytes) in files {
+        let beside = beside(path);
+        write_synced(&beside, bytes)?;
+        fs::rename(&beside, path).map_err(io("cannot create", path))?;
+    }
+    folders
+        .into_iter()
+        .try_for_each(|folder| sync_dir(&folder.join("file")))
 }
 
 /// Makes the entry of `path` in its folder durable.

@@ -144,16 +144,6 @@ impl LakeTable {
         Ok(())
     }
 
-    /// Paths of the files that readers see, with their sizes.
-    pub(super) fn visible_files(&self) -> Result<Vec<(String, i64)>, LakeError> {
-        let snapshot = self.delta.snapshot().map_err(|e| self.failed(e))?;
-        Ok(snapshot
-            .log_data()
-            .iter()
-            .map(|file| (file.path().to_string(), file.size()))
-            .collect())
-    }
-
     fn failed(&self, source: DeltaTableError) -> LakeError {
         LakeError::Delta {
             table: self.table.name,

@@ -42,17 +42,42 @@ impl Digest {
 }
 
 /// The canonical bytes of one row, written column by column.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Canon {
     /// What is not hashed yet.
     bytes: Vec<u8>,
     hash: Sha256,
+    /// A text as long as this is hashed where it stands.
+    long: usize,
 }
 
 /// A text as long as this is hashed where it stands: gathering it first would copy it.
 const LONG: usize = 512;
 
+impl Default for Canon {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            hash: Sha256::new(),
+            long: LONG,
+        }
+    }
+}
+
 impl Canon {
+    /// One that keeps the bytes of a row together, for [`Canon::bytes`].
+    pub fn whole() -> Self {
+        Self {
+            long: usize::MAX,
+            ..Self::default()
+        }
+    }
+
+    /// The bytes of the row that was begun: all of them, if this is [`Canon::whole`].
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Begins a row: everything written before is forgotten, the allocation is kept.
     pub fn begin(&mut self, domain: &[u8]) {
         self.hash.reset();
@@ -75,7 +100,7 @@ impl Canon {
     pub fn text(&mut self, value: &[u8]) {
         self.bytes.push(1);
         self.length(value.len());
-        if value.len() >= LONG {
+        if value.len() >= self.long {
             self.hash.update(&self.bytes);
             self.bytes.clear();
             self.hash.update(value);

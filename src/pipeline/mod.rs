@@ -18,7 +18,7 @@ use thiserror::Error;
 use crate::decode;
 use crate::engine::{self, Engine, EpochContext, EvidenceEpoch, News, StateError};
 use crate::ingest::{Cutter, IngestError, Positions, RawEpoch, RecordSource, Stop};
-use crate::lake::{InputRange, Lake, LakeError, Manifest, PartitionCounts, Staging};
+use crate::lake::{InputRange, Integrity, Lake, LakeError, Manifest, PartitionCounts, Staging};
 use crate::live::View;
 use crate::model::Micros;
 use crate::telemetry::Event;
@@ -67,6 +67,8 @@ pub struct Settings {
     pub epoch_age: Duration,
     pub epoch_bytes: usize,
     pub snapshot_epochs: i64,
+    /// How the lake is signed.
+    pub integrity: Integrity,
     pub decode: decode::Params,
     pub engine: engine::Params,
     /// Whether the end of the input settles everything: files, or a run until the topics' end.
@@ -103,7 +105,12 @@ pub fn run(
         .enable_all()
         .build()
         .map_err(PipelineError::Runtime)?;
-    let opened = Lake::open(&settings.lake, &settings.job, settings.snapshot_epochs);
+    let opened = Lake::open(
+        &settings.lake,
+        &settings.job,
+        settings.snapshot_epochs,
+        &settings.integrity,
+    );
     let (lake, recovered) = runtime.block_on(opened)?;
     let engine = Engine::restore(settings.engine.clone(), &recovered.state)?;
     if recovered.epoch > 0 {

@@ -10,7 +10,7 @@ use super::Settings;
 use super::turns::Turn;
 use crate::decode::{self, Opened};
 use crate::engine::{Decided, Engine, EpochContext, EventRows, EvidenceEpoch, State};
-use crate::lake::{LakeError, Staging, TableFiles, TableStaging};
+use crate::lake::{LakeError, StagedTable, Staging, TableStaging};
 use crate::model::{DecodedRecord, RawRecord};
 
 /// How many payload bytes a part has, about: small enough to stay in a cache, large enough to be worth handing over.
@@ -31,7 +31,7 @@ type Part<'a> = (Vec<DecodedRecord<'a>>, Vec<Decided>);
 pub(super) struct Outcome {
     pub(super) evidence: EvidenceEpoch,
     /// Files of its events' rows.
-    pub(super) staged: Vec<TableFiles>,
+    pub(super) staged: Vec<StagedTable>,
     pub(super) state: State,
 }
 
@@ -140,7 +140,7 @@ fn build(
     told: &Receiver<Part<'_>>,
     staging: &Staging,
     epoch: i64,
-) -> Result<(EventRows, Vec<TableFiles>), LakeError> {
+) -> Result<(EventRows, Vec<StagedTable>), LakeError> {
     let mut tables: Vec<TableStaging<'_>> = Vec::new();
     let mut stage = |rows: &mut EventRows| -> Result<(), LakeError> {
         let batches = rows.take();

@@ -62,6 +62,13 @@ pub enum Event<'a> {
     TableRetried { table: &'a str, reason: &'a str },
     /// The broker reported something that passes by itself.
     BrokerTrouble { reason: &'a str },
+    /// What signs the ledger from now on. A key that lies in the lake protects from mistakes and from whoever cannot
+    /// read it, not from whoever can write the lake as its owner.
+    Signing { verifier: &'a str, in_lake: bool },
+    /// The ledger is signed by another key from that epoch on, endorsed by the one before.
+    KeyRotated { verifier: &'a str, epoch: i64 },
+    /// Nothing is signed, by configuration.
+    Unsigned,
     /// The source is told to stop: the epoch in the making is committed first.
     Stopping,
 }
@@ -108,6 +115,21 @@ impl Event<'_> {
                 tracing::info!(table, reason, "looking again at a table commit");
             }
             Self::BrokerTrouble { reason } => tracing::warn!(reason, "broker"),
+            Self::Signing {
+                verifier,
+                in_lake: true,
+            } => tracing::info!(
+                verifier,
+                "signing with a key in the lake's own folder: whoever can write the lake can sign too. Set \
+                 integrity.signing_key to a key kept elsewhere, and keep this verifier"
+            ),
+            Self::Signing { verifier, .. } => tracing::info!(verifier, "signing"),
+            Self::KeyRotated { verifier, epoch } => {
+                tracing::warn!(verifier, epoch, "the ledger goes on with another key");
+            }
+            Self::Unsigned => tracing::warn!(
+                "integrity.sign is false: nothing is signed, and `keytrail verify` will say so"
+            ),
             Self::Stopping => tracing::info!("stopping: the open epoch is committed first"),
         }
     }

@@ -7,11 +7,13 @@ mod estate;
 
 mod cli;
 mod hostile;
+mod integrity;
 mod investigate;
 mod kafka;
 mod lake;
 mod schemas;
 mod sql;
+mod tamper;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use keytrail::config::Config;
 use keytrail::ingest::{Files, Listing, RecordSource, Stop};
+use keytrail::lake::Integrity;
 use keytrail::live::View;
 use keytrail::pipeline::{self, PipelineError, Settings};
 use keytrail::simulate::Simulation;
@@ -48,6 +51,7 @@ fn settings(lake: &Path, epoch_bytes: usize) -> Settings {
         epoch_age: Duration::from_secs(600),
         epoch_bytes,
         snapshot_epochs: 4,
+        integrity: Integrity::default(),
         decode: config.decoding().unwrap(),
         engine: config.engine(config.identity.lateness_of_files(false)),
         finite: true,

@@ -1,0 +1,351 @@
+//! The signed log over all rows: one tree, a checkpoint for each epoch, a chain of keys, and seals over the tables' logs.
+//!
+//! ```text
+//! DIR/ledger/tile/0/000, tile/1/000.p/3, tile/entries/000, …   the tree (C2SP tlog-tiles); entries are digests only
+//! DIR/ledger/epoch-000000000001.checkpoint                      its signed head after the epoch (C2SP checkpoint)
+//! DIR/ledger/key-000001.note                                    who signs from which epoch, signed by the key before
+//! DIR/ledger/seal-000000000001.note                             hashes of the tables' commits, signed
+//! DIR/signing.key                                               only if no other key is configured
+//! ```
+//!
+//! All of it is written after the manifest, because it follows from the manifest and the rows that it names: a writer
+//! that loses the epoch has written none of it, and a restart writes what a crash has prevented, with the same bytes.
+
+mod anchor;
+mod checkpoint;
+mod files;
+mod keys;
+mod note;
+mod proof;
+mod seal;
+mod start;
+mod tiles;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use super::LakeError;
+use super::ledger::Manifest;
+use crate::evidence::TABLES;
+use crate::model::{Sha256Digest, hex, sha256};
+use crate::telemetry::Event;
+
+pub(super) use anchor::open as open_anchor;
+pub use anchor::{anchor, read_anchors};
+pub(super) use checkpoint::Checkpoint;
+pub(super) use files::Files;
+pub(super) use keys::KeyChain;
+pub use keys::LedgerKey;
+pub(super) use note::{SigningKey, is_verifier, open_own};
+pub use proof::{Proof, ProvenRow, prove};
+pub(super) use seal::Seal;
+use start::Keys;
+pub(super) use tree::{Hash, TileId, Tree, WIDTH, leaf_hash, unbundle};
+
+/// Name of the file in which a lake keeps a key of its own.
+pub(super) const KEY_FILE: &str = "signing.key";
+
+/// A secret text that is never shown.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// How a lake is signed.
+#[derive(Clone, Debug)]
+pub struct Integrity {
+    /// Name of the log; `keytrail/` and the job's name unless given. It never changes.
+    pub origin: Option<String>,
+    /// What signs; a key in the lake's own folder unless given.
+    pub signing_key: Option<Secret>,
+    /// The key before, with which the new one is endorsed. Needed once.
+    pub previous_key: Option<Secret>,
+    /// Whether there is a tree and signatures at all.
+    pub sign: bool,
+}
+
+impl Default for Integrity {
+    fn default() -> Self {
+        Self {
+            origin: None,
+            signing_key: None,
+            previous_key: None,
+            sign: true,
+        }
+    }
+}
+
+/// The writer's end of the log.
+#[derive(Debug)]
+pub(super) struct Log {
+    files: Files,
+    chain: KeyChain,
+    key: SigningKey,
+    tree: Tree,
+    /// Number of the last seal.
+    sealed: u64,
+    /// By table, the version of its last commit that is sealed.
+    heads: BTreeMap<&'static str, u64>,
+    /// By table, the hash of its checkpoint hint when that was sealed.
+    hints: BTreeMap<&'static str, String>,
+}
+
+/// A tree that has grown by an epoch which is not committed.
+#[derive(Debug)]
+pub(super) struct Growth {
+    tree: Tree,
+    before: u64,
+    full: Vec<(String, Vec<u8>)>,
+}
+
+/// What is written once the epoch is committed.
+#[derive(Debug)]
+pub(super) struct Grown {
+    files: Files,
+    tiles: Vec<(String, Vec<u8>)>,
+    /// Folders of narrower tiles that a full one replaces.
+    replaced: Vec<String>,
+    checkpoint: (String, Vec<u8>),
+}
+
+impl Growth {
+    pub(super) fn push(&mut self, digest: &Sha256Digest) {
+        let full = &mut self.full;
+        self.tree
+            .push(digest, &mut |id, bytes| full.push((id.path(), bytes)));
+    }
+
+    pub(super) fn root(&self) -> String {
+        hex(&self.tree.root())
+    }
+
+    fn tiles(&mut self) -> (Vec<(String, Vec<u8>)>, Vec<String>) {
+        let mut tiles = std::mem::take(&mut self.full);
+        let partial = self.tree.partial();
+        tiles.extend(partial.into_iter().map(|(id, bytes)| (id.path(), bytes)));
+        let size = self.tree.size();
+        let replaced = TileId::partial(self.before)
+            .into_iter()
+            .filter(|id| {
+                TileId {
+                    width: WIDTH,
+                    ..*id
+                }
+                .within(size)
+            })
+            .map(|id| format!("{}.p", id.full_path()))
+            .collect();
+        (tiles, replaced)
+    }
+}
+
+impl Grown {
+    /// Writes tiles and checkpoint: after this, the epoch can be proven.
+    pub(super) fn write(&self) -> Result<(), LakeError> {
+        self.files.put_all(&self.tiles)?;
+        let (name, bytes) = &self.checkpoint;
+        if !self.files.put_once(name, bytes)? {
+            return Err(damaged(name, "another checkpoint of this epoch is there"));
+        }
+        self.replaced
+            .iter()
+            .try_for_each(|folder| self.files.remove_folder(folder))
+    }
+}
+
+impl Log {
+    /// Opens the log of the lake in `root`, beginning it with the ledger's first epoch, and finishes what a crash has
+    /// left undone after the last manifest. None if the lake is not to be signed.
+    pub(super) fn open(
+        root: &Path,
+        job: &str,
+        integrity: &Integrity,
+        manifests: &[Manifest],
+        last_hash: &str,
+    ) -> Result<Option<Self>, LakeError> {
+        let signed = manifests.last().map(|last| last.root_hash.is_some());
+        if signed.is_some_and(|signed| signed != integrity.sign) {
+            let reason = if integrity.sign {
+                "this lake was begun unsigned (integrity.sign = false) and cannot be signed now: begin another"
+            } else {
+                "this lake is signed, and stays so: take integrity.sign = false out of the configuration"
+            };
+            return Err(LakeError::Key(reason.to_owned()));
+        }
+        if !integrity.sign {
+            Event::Unsigned.tell();
+            return Ok(None);
+        }
+        let files = Files::new(root);
+        let mut chain = start::read_chain(&files)?;
+        let epoch = manifests.last().map_or(0, |last| last.epoch);
+        let keys = Keys::find(root, job, integrity, &chain, epoch)?;
+        if chain.keys.is_empty() {
+            chain.extend(&files, &keys.origin, 1, &keys.own, &keys.own)?;
+        }
+        start::check_checkpoints(&files, &chain, manifests, last_hash)?;
+        let tree = start::load_tree(root, &files, manifests)?;
+        if let Some(last) = manifests.last() {
+            start::sign_last(&files, &chain, &keys, last, last_hash)?;
+        }
+        start::rotate(&files, &mut chain, &keys, epoch + 1)?;
+        let (sealed, heads) = start::last_seal(&files, &chain)?;
+        Event::Signing {
+            verifier: keys.own.verifier(),
+            in_lake: integrity.signing_key.is_none(),
+        }
+        .tell();
+        Ok(Some(Self {
+            files,
+            chain,
+            key: keys.own,
+            tree,
+            sealed,
+            heads,
+            hints: BTreeMap::new(),
+        }))
+    }
+
+    /// The tree, to be grown by the leaves of the next epoch.
+    pub(super) fn grow(&self) -> Growth {
+        Growth {
+            tree: self.tree.clone(),
+            before: self.tree.size(),
+            full: Vec::new(),
+        }
+    }
+
+    /// Number of the key that signs.
+    pub(super) fn key_number(&self) -> u32 {
+        self.chain.last().map_or(0, |key| key.number)
+    }
+
+    /// Takes over the tree that `manifest` has committed. Gives what is to be written now.
+    pub(super) fn committed(
+        &mut self,
+        mut growth: Growth,
+        manifest: &Manifest,
+        manifest_sha256: &str,
+    ) -> Grown {
+        let (tiles, replaced) = growth.tiles();
+        self.tree = growth.tree;
+        let checkpoint = Checkpoint {
+            origin: self.chain.origin.clone(),
+            size: self.tree.size(),
+            root: self.tree.root(),
+            epoch: manifest.epoch,
+            manifest_sha256: manifest_sha256.to_owned(),
+        };
+        Grown {
+            files: self.files.clone(),
+            tiles,
+            replaced,
+            checkpoint: (Checkpoint::name(manifest.epoch), checkpoint.sign(&self.key)),
+        }
+    }
+
+    /// Seals what the tables' logs hold that is not sealed yet. To be called whenever tables were written to: after an
+    /// epoch, at a start, after upkeep. `epoch` is the last of which the tables hold everything.
+    pub(super) fn seal(&mut self, epoch: i64) -> Result<(), LakeError> {
+        let mut seal = Seal {
+            number: self.sealed + 1,
+            key: self.key_number(),
+            epoch,
+            files: BTreeMap::new(),
+        };
+        let mut heads = self.heads.clone();
+        let mut hints = self.hints.clone();
+        let mut new = false;
+        for table in TABLES {
+            let mut add = |name: String, bytes: &[u8]| {
+                let key = (table.name.to_owned(), name);
+                seal.files.insert(key, hex(&sha256(bytes)));
+            };
+            let head = heads.get(table.name).copied();
+            // The last one that is sealed stands in every seal, so that a restart reads one seal only.
+            for version in head.unwrap_or(0).. {
+                let name = commit_name(version);
+                let Some(bytes) = self.files.read_table_log(table.name, &name)? else {
+                    break;
+                };
+                add(name, &bytes);
+                new |= heads.insert(table.name, version) != Some(version);
+            }
+            let Some(hint) = self.files.read_table_log(table.name, HINT)? else {
+                continue;
+            };
+            let hash = hex(&sha256(&hint));
+            if hints.insert(table.name, hash.clone()).as_ref() != Some(&hash) {
+                new = true;
+                // A reader may start from any of them, whatever the hint says.
+                let names = self.files.list_table_log(table.name)?;
+                for name in names.into_iter().filter(|name| is_checkpoint(name)) {
+                    if let Some(bytes) = self.files.read_table_log(table.name, &name)? {
+                        add(name, &bytes);
+                    }
+                }
+                add(HINT.to_owned(), &hint);
+            }
+        }
+        if new {
+            let name = Seal::name(seal.number);
+            let bytes = seal.sign(&self.chain.origin, &self.key);
+            if !self.files.put_once(&name, &bytes)? {
+                return Err(LakeError::Fenced { epoch });
+            }
+            (self.sealed, self.heads, self.hints) = (seal.number, heads, hints);
+        }
+        Ok(())
+    }
+}
+
+/// The file in which a Delta log says where its last checkpoint is.
+pub(super) const HINT: &str = "_last_checkpoint";
+
+/// The name of a commit in a Delta log.
+pub(super) fn commit_name(version: u64) -> String {
+    format!("{version:020}.json")
+}
+
+/// The version of the commit that is called so.
+pub(super) fn commit_version(name: &str) -> Option<u64> {
+    let version = name.strip_suffix(".json")?.parse().ok()?;
+    (commit_name(version) == name).then_some(version)
+}
+
+/// Whether a file in a Delta log is a checkpoint, or a part of one.
+pub(super) fn is_checkpoint(name: &str) -> bool {
+    name.ends_with(".parquet") && name.contains(".checkpoint.")
+}
+
+fn damaged(name: &str, reason: impl Into<String>) -> LakeError {
+    LakeError::Damaged {
+        what: format!("ledger/{name}"),
+        reason: reason.into(),
+    }
+}
+
+/// 32 bytes from their hexadecimal digits.
+pub(super) fn digest(text: &str) -> Option<Hash> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+    }
+    (hex(&bytes) == text).then_some(bytes)
+}
