@@ -9,6 +9,7 @@
 
 mod commit;
 mod ledger;
+mod local;
 mod stage;
 mod state;
 mod store;
@@ -22,7 +23,10 @@ use thiserror::Error;
 pub use commit::{Lake, Pending, Recovered};
 pub use ledger::{InputRange, Manifest, PartitionCounts, StagedFile, TableFiles};
 pub use stage::{Staging, TableStaging};
-pub use verify::{Problem, Verdict, verify};
+pub use store::Place;
+pub(crate) use store::holds_files;
+pub(crate) use tables::{has_log, unloaded};
+pub use verify::{Problem, Verdict, verify, verify_at};
 
 /// Folder of the tables within a lake.
 pub const TABLES_DIR: &str = "tables";
@@ -36,6 +40,14 @@ pub enum LakeError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("{action} {place}: {source}")]
+    Store {
+        action: &'static str,
+        place: String,
+        source: Box<object_store::Error>,
+    },
+    #[error("{address} cannot be a lake: {reason}")]
+    Address { address: String, reason: String },
     #[error(
         "another writer committed epoch {epoch} of this lake; this one stops. Run one writer per job, or give the second its own lake"
     )]
@@ -77,8 +89,8 @@ impl LakeError {
 
 /// The job that began the lake in `root`, if there is a lake.
 pub fn first_job(root: &std::path::Path) -> Option<String> {
-    let path = root.join("ledger/epoch-000000000001.json");
-    let manifest: Manifest = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let path = Place::of(root).ok()?.join("ledger/epoch-000000000001.json");
+    let manifest: Manifest = serde_json::from_slice(&store::read(&path).ok()??).ok()?;
     Some(manifest.job)
 }
 

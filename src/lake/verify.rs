@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::ledger::{Ledger, Manifest, NO_HASH, TableFiles};
 use super::tables::{LakeTable, has_log};
-use super::{LakeError, TABLES_DIR, state, store};
+use super::{LakeError, Place, TABLES_DIR, state, store};
 use crate::evidence::TABLES;
 use crate::model::{hex, sha256};
 
@@ -51,10 +51,15 @@ impl Verdict {
     }
 }
 
-/// Verifies the lake in `root`. Reads every file of it.
-pub async fn verify(root: &Path) -> Result<Verdict, LakeError> {
+/// Verifies the lake that `data` names. Reads every file of it.
+pub async fn verify(data: &Path) -> Result<Verdict, LakeError> {
+    verify_at(&Place::of(data)?).await
+}
+
+/// Verifies the lake at `root`, as [`verify`] does.
+pub async fn verify_at(root: &Place) -> Result<Verdict, LakeError> {
     let mut verdict = Verdict::default();
-    if !root.join("ledger").is_dir() {
+    if !store::holds_files(&root.join("ledger"))? {
         verdict.wrong(0, root.display().to_string(), "there is no lake here");
         return Ok(verdict);
     }
@@ -160,7 +165,7 @@ fn check_leaves(manifest: &Manifest, tree_size: &mut i64, verdict: &mut Verdict)
     }
 }
 
-fn check_files(root: &Path, manifest: &Manifest, files: &TableFiles, verdict: &mut Verdict) {
+fn check_files(root: &Place, manifest: &Manifest, files: &TableFiles, verdict: &mut Verdict) {
     let folder = root.join(TABLES_DIR).join(&files.table);
     let mut rows = 0;
     for file in &files.files {
@@ -188,7 +193,7 @@ fn check_files(root: &Path, manifest: &Manifest, files: &TableFiles, verdict: &m
 
 /// Each table must show exactly the files of the manifests, and stand at the last epoch that added to it.
 async fn check_tables(
-    root: &Path,
+    root: &Place,
     job: &str,
     last: i64,
     expected: &BTreeMap<String, BTreeMap<String, u64>>,
@@ -197,7 +202,7 @@ async fn check_tables(
     for table in TABLES {
         let nothing = BTreeMap::new();
         let wanted = expected.get(table.name).unwrap_or(&nothing);
-        if !has_log(&root.join(TABLES_DIR).join(table.name)) {
+        if !has_log(&root.join(TABLES_DIR).join(table.name))? {
             if !wanted.is_empty() {
                 verdict.wrong(last, table.name, "its Delta log is missing");
             }
@@ -239,12 +244,14 @@ async fn check_tables(
 
 /// Whether the file says that it is of an epoch after `last`, and that epoch is committed: a forged file cannot hide
 /// behind a number that no manifest has.
-fn newer(root: &Path, path: &str, last: i64) -> bool {
+fn newer(root: &Place, path: &str, last: i64) -> bool {
     let epoch = path
         .rsplit('/')
         .next()
         .and_then(|name| name.strip_prefix("part-")?.get(..12)?.parse::<i64>().ok());
     epoch.is_some_and(|epoch| {
-        epoch > last && Ledger::open(root).is_ok_and(|ledger| ledger.path(epoch).is_file())
+        epoch > last
+            && Ledger::open(root)
+                .is_ok_and(|ledger| store::exists(&ledger.path(epoch)).unwrap_or(false))
     })
 }
