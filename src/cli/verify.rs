@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::{Exit, Lake, block_on};
-use crate::lake::{Demands, Verdict, verify_with};
+use crate::lake::{Demands, Place, Verdict, verify_at};
 
 /// Does the lake still say what the ledger says it said? Reads every file of it
 ///
@@ -39,7 +39,8 @@ impl Verify {
             anchor: self.anchor,
             ..Demands::default()
         };
-        let verdict = block_on(async { Ok(verify_with(&self.lake.data, &demands).await?) })?;
+        let verdict =
+            block_on(async { Ok(verify_at(&Place::of(&self.lake.data)?, &demands).await?) })?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&verdict)?);
         } else {

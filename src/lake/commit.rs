@@ -10,9 +10,9 @@ use super::log::{Growth, Integrity, Log};
 use super::rows::Leaves;
 use super::stage::{StagedTable, Staging};
 use super::tables::{self, LakeTable};
-use super::{LakeError, state};
+use super::{LakeError, Place, state};
 use crate::engine::{EpochContext, EvidenceEpoch, Loaded, State};
-use crate::evidence::{Epochs, EpochsRow, Ledger as Place, Rows, Table};
+use crate::evidence::{self, Epochs, EpochsRow, Rows, Table};
 use crate::model::{hex, sha256};
 
 /// The writer's end of a lake. There is one per job; a second one loses at the first put.
@@ -59,9 +59,19 @@ impl Pending {
 }
 
 impl Lake {
-    /// Opens the lake in `root`, creating it if it is empty, and finishes what a crash has left undone.
+    /// Opens the lake that `data` names, creating it if it is empty, and finishes what a crash has left undone.
     pub async fn open(
-        root: &Path,
+        data: &Path,
+        job: &str,
+        snapshot_epochs: i64,
+        integrity: &Integrity,
+    ) -> Result<(Self, Recovered), LakeError> {
+        Self::open_at(&Place::of(data)?, job, snapshot_epochs, integrity).await
+    }
+
+    /// Opens the lake at `root`, as [`Lake::open`] does.
+    pub async fn open_at(
+        root: &Place,
         job: &str,
         snapshot_epochs: i64,
         integrity: &Integrity,
@@ -71,7 +81,7 @@ impl Lake {
         let last_epoch = ledger.last_epoch()?;
         let mut lake = Self {
             staging: Staging {
-                root: root.to_owned(),
+                root: root.clone(),
                 writer: writer_name(),
             },
             job: job.to_owned(),
@@ -213,7 +223,7 @@ impl Lake {
             build: build(),
             committed_time: context.now,
         });
-        let row = epochs.finish(Place {
+        let row = epochs.finish(evidence::Ledger {
             epoch,
             first_leaf: evidence.tree_size - 1,
             step: 1,
@@ -353,7 +363,7 @@ fn files_of<'a>(manifest: &'a Manifest, table: &str) -> Option<&'a TableFiles> {
 }
 
 /// A staged file that is missing or changed must not become visible: stop and say so.
-fn check_staged(root: &Path, files: &TableFiles) -> Result<(), LakeError> {
+fn check_staged(root: &Place, files: &TableFiles) -> Result<(), LakeError> {
     for file in &files.files {
         let path = root
             .join(super::TABLES_DIR)

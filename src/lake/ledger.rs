@@ -1,17 +1,18 @@
 //! The ledger: one manifest per epoch, chained by hash. A manifest that exists is a commit; nothing else is.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{LakeError, io, store};
+use super::{LakeError, Place, store};
 use crate::engine::LaneCounts;
 use crate::model::{hex, sha256};
 
 /// Stands in the first manifest where the hash of the one before would stand.
 pub(super) const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// How often a manifest whose put was not answered is put again.
+const PUTS_MAX: usize = 5;
 
 /// The version of the manifest's form.
 const FORM: u32 = 2;
@@ -134,33 +135,35 @@ impl Manifest {
 /// The manifests of one lake.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
-    dir: PathBuf,
+    dir: Place,
 }
 
 impl Ledger {
     /// The ledger of the lake in `root`; its folder is made if it is not there.
-    pub(super) fn open(root: &Path) -> Result<Self, LakeError> {
+    pub(super) fn open(root: &Place) -> Result<Self, LakeError> {
         let dir = root.join("ledger");
         store::create_dir(&dir)?;
         Ok(Self { dir })
     }
 
     /// Where the manifest of `epoch` is.
-    pub(super) fn path(&self, epoch: i64) -> PathBuf {
+    pub(super) fn path(&self, epoch: i64) -> Place {
         self.dir.join(format!("epoch-{epoch:012}.json"))
     }
 
     /// The last epoch that is committed, 0 if none is.
     pub(super) fn last_epoch(&self) -> Result<i64, LakeError> {
         let mut last = 0;
-        let entries = fs::read_dir(&self.dir).map_err(io("cannot list", &self.dir))?;
-        for entry in entries {
-            let name = entry.map_err(io("cannot list", &self.dir))?.file_name();
+        for name in store::names(&self.dir)? {
             let number = name
-                .to_str()
-                .and_then(|name| name.strip_prefix("epoch-")?.strip_suffix(".json"))
+                .strip_prefix("epoch-")
+                .and_then(|name| name.strip_suffix(".json"))
                 .and_then(|digits| digits.parse::<i64>().ok());
             last = last.max(number.unwrap_or(0));
+        }
+        // A list may be old; asking for one name is not.
+        while store::exists(&self.path(last + 1))? {
+            last += 1;
         }
         Ok(last)
     }
@@ -190,16 +193,28 @@ impl Ledger {
 
     /// Commits `manifest`. This is the one moment at which an epoch becomes true. Gives the manifest's hash.
     ///
-    /// A put whose answer was lost finds its own bytes there and is done; other bytes mean another writer.
+    /// A put whose answer was lost is put again, with the same bytes: it finds them there and is done; other bytes mean
+    /// another writer. That the bytes can be read is not enough, they must be durable.
     pub(super) fn commit(&self, manifest: &Manifest) -> Result<String, LakeError> {
         let bytes = manifest.bytes();
         let path = self.path(manifest.epoch);
-        let exists = store::put_if_absent(&path, &bytes)? == store::Put::Exists;
-        if exists && store::read(&path)?.as_deref() != Some(&bytes) {
-            return Err(LakeError::Fenced {
-                epoch: manifest.epoch,
+        let mut last_error = None;
+        for turn in 0..PUTS_MAX {
+            let answer = store::put_if_absent(&path, &bytes).and_then(|put| match put {
+                store::Put::Done => Ok(true),
+                store::Put::Exists => Ok(store::read(&path)?.as_deref() == Some(&bytes)),
             });
+            match answer {
+                Ok(true) => return Ok(hex(&sha256(&bytes))),
+                Ok(false) => {
+                    return Err(LakeError::Fenced {
+                        epoch: manifest.epoch,
+                    });
+                }
+                Err(error) => last_error = Some(error),
+            }
+            path.pause(turn);
         }
-        Ok(hex(&sha256(&bytes)))
+        Err(last_error.expect("a turn without an answer leaves an error"))
     }
 }

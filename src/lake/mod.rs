@@ -10,6 +10,7 @@
 
 mod commit;
 mod ledger;
+mod local;
 mod log;
 mod rows;
 mod stage;
@@ -27,7 +28,10 @@ pub use ledger::{InputRange, Manifest, PartitionCounts, StagedFile, TableFiles};
 pub use log::{Integrity, LedgerKey, Proof, ProvenRow, Secret, anchor, prove, read_anchors};
 pub use rows::canonical_row;
 pub use stage::{StagedTable, Staging, TableStaging};
-pub use verify::{Demands, Problem, Verdict, verify, verify_with};
+pub use store::Place;
+pub(crate) use store::holds_files;
+pub(crate) use tables::{has_log, unloaded};
+pub use verify::{Demands, Problem, Verdict, verify, verify_at};
 
 /// Folder of the tables within a lake.
 pub const TABLES_DIR: &str = "tables";
@@ -41,6 +45,14 @@ pub enum LakeError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("{action} {place}: {source}")]
+    Store {
+        action: &'static str,
+        place: String,
+        source: Box<object_store::Error>,
+    },
+    #[error("{address} cannot be a lake: {reason}")]
+    Address { address: String, reason: String },
     #[error(
         "another writer committed epoch {epoch} of this lake; this one stops. Run one writer per job, or give the second its own lake"
     )]
@@ -87,8 +99,8 @@ impl LakeError {
 
 /// The job that began the lake in `root`, if there is a lake.
 pub fn first_job(root: &std::path::Path) -> Option<String> {
-    let path = root.join("ledger/epoch-000000000001.json");
-    let manifest: Manifest = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let path = Place::of(root).ok()?.join("ledger/epoch-000000000001.json");
+    let manifest: Manifest = serde_json::from_slice(&store::read(&path).ok()??).ok()?;
     Some(manifest.job)
 }
 

@@ -1,7 +1,5 @@
 //! Stored rows, read back from parquet.
 
-use std::path::Path;
-
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::error::ArrowError;
@@ -11,7 +9,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::ledger::Manifest;
-use super::{LakeError, TABLES_DIR, store};
+use super::{LakeError, Place, TABLES_DIR, store};
 use crate::evidence::StoredRows;
 use crate::model::{Sha256Digest, hex, sha256};
 
@@ -68,7 +66,7 @@ pub fn canonical_row(table: &str, batch: &RecordBatch) -> Result<Vec<u8>, LakeEr
 
 /// The leaves that `manifest` added to a tree of `first`, in order, from the files that it staged.
 pub(super) fn leaves(
-    root: &Path,
+    root: &Place,
     manifest: &Manifest,
     first: u64,
 ) -> Result<Vec<Sha256Digest>, LakeError> {

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs::File;
-use std::io::{self as std_io, Write};
-use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, AsArray, PrimitiveArray, StringArray, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -17,9 +14,10 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::ledger::{StagedFile, TableFiles};
-use super::{LakeError, TABLES_DIR, io, rows, store};
+use super::store::FileWriter;
+use super::{LakeError, Place, TABLES_DIR, rows};
 use crate::evidence::Table;
-use crate::model::{Day, Digest, Sha256Digest, hex};
+use crate::model::{Day, Sha256Digest, hex};
 
 /// Columns whose values are long or differ in every row: a dictionary of them is a second copy, and their smallest and
 /// largest value helps no query but would put log content into file footers.
@@ -53,7 +51,7 @@ const WAITING_ROWS: usize = 4096;
 /// Where an epoch's files go, and whose they are.
 #[derive(Clone, Debug)]
 pub struct Staging {
-    pub(super) root: PathBuf,
+    pub(super) root: Place,
     /// Tells this writer's files from another's.
     pub(super) writer: String,
 }
@@ -135,7 +133,7 @@ impl TableStaging<'_> {
             partition.write(&self.staging.root, self.table)?;
             let columns = self.table.partition_by.iter();
             let values = columns.map(|column| (*column).to_owned()).zip(values);
-            files.push(partition.finish(&self.staging.root, self.table, values.collect())?);
+            files.push(partition.finish(self.table, values.collect())?);
         }
         if files.is_empty() {
             return Ok(None);
@@ -158,7 +156,7 @@ struct Partition {
     path: String,
     waiting: Vec<RecordBatch>,
     waiting_rows: usize,
-    open: Option<ArrowWriter<Counted>>,
+    open: Option<ArrowWriter<FileWriter>>,
     rows: i64,
     leaf_min: i64,
     leaf_max: i64,
@@ -192,13 +190,13 @@ impl Partition {
     }
 
     /// Encodes the rows that wait, into the file that is opened for the first of them.
-    fn write(&mut self, root: &Path, table: &'static Table) -> Result<(), LakeError> {
+    fn write(&mut self, root: &Place, table: &'static Table) -> Result<(), LakeError> {
         self.waiting_rows = 0;
         for rows in std::mem::take(&mut self.waiting) {
             let rows = without_partition_columns(table, &rows);
             let writer = match &mut self.open {
                 Some(writer) => writer,
-                closed => closed.insert(open(&full_path(root, table, &self.path), table, &rows)?),
+                closed => closed.insert(open(full_path(root, table, &self.path), table, &rows)?),
             };
             writer.write(&rows).map_err(parquet(table))?;
         }
@@ -207,21 +205,18 @@ impl Partition {
 
     fn finish(
         self,
-        root: &Path,
         table: &'static Table,
         partition_values: BTreeMap<String, String>,
     ) -> Result<StagedFile, LakeError> {
         let writer = self.open.expect("a partition is made for its first row");
-        let counted = writer.into_inner().map_err(parquet(table))?;
-        let full = full_path(root, table, &self.path);
-        counted.file.sync_all().map_err(io("cannot sync", &full))?;
-        store::sync_dir(&full)?;
+        let file = writer.into_inner().map_err(parquet(table))?;
+        let (size, sha256) = file.finish()?;
         Ok(StagedFile {
             path: self.path,
             partition_values,
-            size: counted.bytes,
+            size,
             rows: self.rows,
-            sha256: hex(&counted.digest.finish()),
+            sha256: hex(&sha256),
             leaf_min: self.leaf_min,
             leaf_max: self.leaf_max,
         })
@@ -239,20 +234,16 @@ fn path(table: &Table, values: &[String], epoch: i64, number: usize, writer: &st
     format!("{folder}part-{epoch:012}-{number:04}-{writer}.zstd.parquet")
 }
 
-fn full_path(root: &Path, table: &Table, path: &str) -> PathBuf {
+fn full_path(root: &Place, table: &Table, path: &str) -> Place {
     root.join(TABLES_DIR).join(table.name).join(path)
 }
 
 fn open(
-    full: &Path,
+    full: Place,
     table: &'static Table,
     rows: &RecordBatch,
-) -> Result<ArrowWriter<Counted>, LakeError> {
-    if let Some(parent) = full.parent() {
-        store::create_dir(parent)?;
-    }
-    let file = File::create(full).map_err(io("cannot create", full))?;
-    ArrowWriter::try_new(Counted::new(file), rows.schema(), Some(properties()))
+) -> Result<ArrowWriter<FileWriter>, LakeError> {
+    ArrowWriter::try_new(FileWriter::new(full), rows.schema(), Some(properties()))
         .map_err(parquet(table))
 }
 
@@ -357,35 +348,4 @@ fn properties() -> WriterProperties {
         properties = properties.set_column_dictionary_enabled(ColumnPath::from(column), false);
     }
     properties.build()
-}
-
-/// A file that counts and hashes what is written to it, so that it need not be read again.
-#[derive(Debug)]
-struct Counted {
-    file: File,
-    bytes: u64,
-    digest: Digest,
-}
-
-impl Counted {
-    fn new(file: File) -> Self {
-        Self {
-            file,
-            bytes: 0,
-            digest: Digest::default(),
-        }
-    }
-}
-
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> std_io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.digest.update(&bytes[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std_io::Result<()> {
-        self.file.flush()
-    }
 }

@@ -1,10 +1,9 @@
 //! The engine's state beside each manifest: a snapshot now and then, deltas in between, compressed.
 
 use std::io::{self, BufWriter};
-use std::path::Path;
 
 use super::ledger::{Ledger, Manifest, StateFile};
-use super::{LakeError, store};
+use super::{LakeError, Place, store};
 use crate::engine::{Loaded, State};
 use crate::model::{hex, sha256};
 
@@ -16,7 +15,7 @@ const BUFFER: usize = 128 * 1024;
 
 /// Writes the state of `epoch`: a snapshot if `base_epoch` is the epoch itself, else a delta.
 pub(super) fn write(
-    root: &Path,
+    root: &Place,
     epoch: i64,
     base_epoch: i64,
     writer: &str,
@@ -46,7 +45,7 @@ fn compress(state: &State) -> io::Result<Vec<u8>> {
 }
 
 /// Reads the state after `last`: its snapshot and every delta since.
-pub(super) fn read(root: &Path, ledger: &Ledger, last: &Manifest) -> Result<Loaded, LakeError> {
+pub(super) fn read(root: &Place, ledger: &Ledger, last: &Manifest) -> Result<Loaded, LakeError> {
     let mut loaded = Loaded::default();
     for epoch in last.state.base_epoch..=last.epoch {
         let (manifest, _) = ledger.read(epoch)?;
@@ -56,7 +55,7 @@ pub(super) fn read(root: &Path, ledger: &Ledger, last: &Manifest) -> Result<Load
 }
 
 /// Reads one state file and checks it against its manifest.
-pub(super) fn read_one(root: &Path, state: &StateFile) -> Result<Vec<u8>, LakeError> {
+pub(super) fn read_one(root: &Place, state: &StateFile) -> Result<Vec<u8>, LakeError> {
     let full = root.join(&state.path);
     let damaged = |reason: &str| LakeError::Damaged {
         what: state.path.clone(),

@@ -2,7 +2,6 @@
 //! doing it twice is the same as doing it once, and every error means "look again", never "try blindly".
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
@@ -10,10 +9,9 @@ use deltalake::kernel::{Action, Add, StructType, Transaction};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError, TableProperty};
 use serde_json::{Value, json};
-use url::Url;
 
 use super::ledger::{Manifest, StagedFile, TableFiles};
-use super::{LakeError, TABLES_DIR, store};
+use super::{LakeError, Place, TABLES_DIR, store};
 use crate::evidence::{TABLES, Table};
 use crate::telemetry::Event;
 
@@ -31,7 +29,7 @@ pub(super) struct LakeTable {
 impl LakeTable {
     /// Opens the table, or creates it empty.
     pub(super) async fn open(
-        root: &Path,
+        root: &Place,
         table: &'static Table,
         job: &str,
     ) -> Result<Self, LakeError> {
@@ -41,13 +39,12 @@ impl LakeTable {
         };
         let folder = root.join(TABLES_DIR).join(table.name);
         store::create_dir(&folder)?;
-        let mut delta = DeltaTableBuilder::from_url(folder_url(&folder)?)
-            .and_then(DeltaTableBuilder::build)
-            .map_err(failed)?;
-        if has_log(&folder) {
+        let mut delta = unloaded(&folder)?.map_err(failed)?;
+        if has_log(&folder)? {
             delta.load().await.map_err(failed)?;
-        } else {
-            delta = create(delta, table).await.map_err(failed)?;
+        } else if let Err(error) = create(&mut delta, table).await {
+            // It may have been created nevertheless, by us or by another.
+            delta.load().await.map_err(|_| failed(error))?;
         }
         Ok(Self {
             table,
@@ -153,7 +150,7 @@ impl LakeTable {
 }
 
 /// Opens or creates every table of the lake, in the order of the registry.
-pub(super) async fn open_all(root: &Path, job: &str) -> Result<Vec<LakeTable>, LakeError> {
+pub(super) async fn open_all(root: &Place, job: &str) -> Result<Vec<LakeTable>, LakeError> {
     let mut tables = Vec::with_capacity(TABLES.len());
     for table in TABLES {
         tables.push(LakeTable::open(root, table, job).await?);
@@ -161,25 +158,24 @@ pub(super) async fn open_all(root: &Path, job: &str) -> Result<Vec<LakeTable>, L
     Ok(tables)
 }
 
-/// The address of a local folder.
-pub(super) fn folder_url(folder: &Path) -> Result<Url, LakeError> {
-    let absolute: PathBuf =
-        std::path::absolute(folder).map_err(super::io("cannot resolve", folder))?;
-    Url::from_directory_path(&absolute).map_err(|()| LakeError::Damaged {
-        what: absolute.display().to_string(),
-        reason: "it is not a folder that an address can name".to_owned(),
-    })
+/// The table in `folder`, before anything of it is read. Delta writes through the lake's own store: its own local one
+/// syncs nothing.
+pub(crate) fn unloaded(folder: &Place) -> Result<Result<DeltaTable, DeltaTableError>, LakeError> {
+    let url = folder.folder_url()?;
+    Ok(DeltaTableBuilder::from_url(url.clone())
+        .and_then(|builder| builder.with_storage_backend(folder.store(), url).build()))
 }
 
 /// Whether the folder holds a Delta log.
-pub(super) fn has_log(folder: &Path) -> bool {
-    folder.join("_delta_log").is_dir()
+pub(crate) fn has_log(folder: &Place) -> Result<bool, LakeError> {
+    store::holds_files(&folder.join("_delta_log"))
 }
 
-async fn create(delta: DeltaTable, table: &'static Table) -> Result<DeltaTable, DeltaTableError> {
+async fn create(delta: &mut DeltaTable, table: &'static Table) -> Result<(), DeltaTableError> {
     let schema = table.schema();
     let columns: StructType = schema.as_ref().try_into_kernel()?;
-    delta
+    *delta = delta
+        .clone()
         .create()
         .with_table_name(table.name)
         .with_comment(table.doc.trim())
@@ -193,7 +189,8 @@ async fn create(delta: DeltaTable, table: &'static Table) -> Result<DeltaTable, 
             TableProperty::DataSkippingStatsColumns,
             Some("_epoch,_leaf"),
         )
-        .await
+        .await?;
+    Ok(())
 }
 
 fn add(manifest: &Manifest, file: &StagedFile) -> Add {

@@ -1,6 +1,6 @@
 //! A session over one lake as of one epoch: every table shows the rows up to it, so that two tables never disagree.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -13,12 +13,10 @@ use datafusion::logical_expr::{col, lit};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::Statement;
-use deltalake::DeltaTableBuilder;
-use url::Url;
 
 use super::QueryError;
 use crate::evidence::{TABLES, Table};
-use crate::lake::TABLES_DIR;
+use crate::lake::{self, Place, TABLES_DIR};
 
 /// Memory that one query may use before it fails.
 const MEMORY_MAX: usize = 4 << 30;
@@ -62,11 +60,16 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Opens the lake in `root` as of its last published epoch.
-    pub async fn open(root: &Path) -> Result<Self, QueryError> {
+    /// Opens the lake that `data` names as of its last published epoch.
+    pub async fn open(data: &Path) -> Result<Self, QueryError> {
+        Self::open_at(&Place::of(data)?).await
+    }
+
+    /// Opens the lake at `root` as of its last published epoch.
+    pub async fn open_at(root: &Place) -> Result<Self, QueryError> {
         let tables = root.join(TABLES_DIR);
-        if !tables.is_dir() {
-            return Err(QueryError::NoLake(root.to_owned()));
+        if !lake::holds_files(&tables)? {
+            return Err(QueryError::NoLake(root.into()));
         }
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_limit(MEMORY_MAX, 1.0)
@@ -114,12 +117,12 @@ impl Session {
 
     async fn register(
         &self,
-        tables: &Path,
+        tables: &Place,
         table: &'static Table,
         epoch: i64,
     ) -> Result<(), QueryError> {
         let folder = tables.join(table.name);
-        if !folder.join("_delta_log").is_dir() {
+        if !lake::has_log(&folder)? {
             let empty = MemTable::try_new(table.schema(), vec![vec![]])?;
             self.context.register_table(table.name, Arc::new(empty))?;
             return Ok(());
@@ -128,9 +131,7 @@ impl Session {
             table: table.name,
             source: Box::new(source),
         };
-        let mut delta = DeltaTableBuilder::from_url(folder_url(&folder)?)
-            .and_then(DeltaTableBuilder::build)
-            .map_err(failed)?;
+        let mut delta = lake::unloaded(&folder)?.map_err(failed)?;
         delta.load().await.map_err(failed)?;
         let provider = delta.table_provider().await?;
         let view = self
@@ -195,9 +196,4 @@ fn read_only(text: &str) -> Result<String, QueryError> {
 fn first_word(text: &str) -> String {
     let word = text.split_whitespace().next().unwrap_or_default();
     format!("{} is refused", word.to_ascii_uppercase())
-}
-
-fn folder_url(folder: &Path) -> Result<Url, QueryError> {
-    let absolute: PathBuf = std::path::absolute(folder)?;
-    Url::from_directory_path(&absolute).map_err(|()| QueryError::NoLake(absolute))
 }

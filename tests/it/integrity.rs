@@ -14,7 +14,8 @@ use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
 use keytrail::evidence::TABLES;
 use keytrail::lake::{
-    Demands, Integrity, Manifest, Proof, Secret, Verdict, anchor, canonical_row, prove, verify_with,
+    Demands, Integrity, Manifest, Place, Proof, Secret, Verdict, anchor, canonical_row, prove,
+    verify_at,
 };
 use keytrail::model::{hex, sha256};
 use keytrail::pipeline::PipelineError;
@@ -116,7 +117,7 @@ fn check_with(lake: &Path, demands: Demands) -> Verdict {
         patience: Duration::ZERO,
         ..demands
     };
-    wait(verify_with(lake, &demands)).unwrap()
+    wait(verify_at(&Place::of(lake).unwrap(), &demands)).unwrap()
 }
 
 fn check(lake: &Path) -> Verdict {

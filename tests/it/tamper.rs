@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keytrail::lake::{Demands, Integrity, Secret, Verdict, verify_with};
+use keytrail::lake::{Demands, Integrity, Place, Secret, Verdict, verify_at};
 
 use super::{estate, replay, settings, wait, write_estate};
 
@@ -30,7 +30,7 @@ fn check(lake: &Path) -> Verdict {
         patience: Duration::ZERO,
         ..Demands::default()
     };
-    wait(verify_with(lake, &demands)).unwrap()
+    wait(verify_at(&Place::of(lake).unwrap(), &demands)).unwrap()
 }
 
 /// A lake that has everything a lake can have: several epochs, full and partial tiles, two keys, one of them in its own

@@ -1,28 +1,28 @@
 //! Checkpoints kept outside of the lake. Whoever can write the lake and sign can also cut its end off, everywhere and
 //! without a trace; only a checkpoint that they cannot reach shows that there was more.
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use super::checkpoint::Checkpoint;
 use super::files::Files;
 use super::keys::KeyChain;
 use super::{proof, start};
-use crate::lake::{LakeError, io, store};
+use crate::lake::{LakeError, Place, io};
 
 /// How a line begins that signs a note.
 const SIGNATURE: &str = "— ";
 
-/// Appends the newest checkpoint of the lake in `root` to the file `to`, which should be where nobody who can write the
+/// Appends the newest checkpoint of the lake that `data` names to the file `to`, which should be where nobody who can write the
 /// lake can write. Every checkpoint in it must agree with the lake, else nothing is appended.
 ///
 /// Gives the epoch, and whether it was not there already.
-pub fn anchor(root: &Path, to: &Path) -> Result<(i64, bool), LakeError> {
-    let files = Files::new(root);
+pub fn anchor(data: &Path, to: &Path) -> Result<(i64, bool), LakeError> {
+    let files = Files::new(&Place::of(data)?);
     let chain = start::read_chain(&files)?;
     let (bytes, head) = proof::newest(&files, &chain)?;
-    let before = store::read(to)?.unwrap_or_default();
+    let before = read_outside(to)?.unwrap_or_default();
     let wrong = |reason: String| LakeError::Damaged {
         what: to.display().to_string(),
         reason,
@@ -50,9 +50,26 @@ pub fn anchor(root: &Path, to: &Path) -> Result<(i64, bool), LakeError> {
             file.write_all(&appended)?;
             file.sync_all()
         })
+        .and_then(|()| File::open(folder_of(to))?.sync_all())
         .map_err(io("cannot append to", to))?;
-    store::sync_dir(to)?;
     Ok((head.epoch, true))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
+}
+
+/// The content of a file that is not of the lake, or `None` if it is not there.
+pub(in crate::lake) fn read_outside(path: &Path) -> Result<Option<Vec<u8>>, LakeError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io("cannot read", path)(error)),
+    }
 }
 
 /// The checkpoints in an anchor file: signed notes with an empty line between them.

@@ -24,16 +24,15 @@ mod tree;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 
-use super::LakeError;
 use super::ledger::Manifest;
+use super::{LakeError, Place};
 use crate::evidence::TABLES;
 use crate::model::{Sha256Digest, hex, sha256};
 use crate::telemetry::Event;
 
-pub(super) use anchor::open as open_anchor;
 pub use anchor::{anchor, read_anchors};
+pub(super) use anchor::{open as open_anchor, read_outside};
 pub(super) use checkpoint::Checkpoint;
 pub(super) use files::Files;
 pub(super) use keys::KeyChain;
@@ -170,7 +169,7 @@ impl Log {
     /// Opens the log of the lake in `root`, beginning it with the ledger's first epoch, and finishes what a crash has
     /// left undone after the last manifest. None if the lake is not to be signed.
     pub(super) fn open(
-        root: &Path,
+        root: &Place,
         job: &str,
         integrity: &Integrity,
         manifests: &[Manifest],

@@ -12,7 +12,7 @@ use super::keys::KeyChain;
 use super::tiles::StoredTiles;
 use super::{damaged, start};
 use crate::evidence::read_canonical;
-use crate::lake::LakeError;
+use crate::lake::{LakeError, Place};
 use crate::model::sha256;
 
 /// The first line.
@@ -47,9 +47,9 @@ pub struct ProvenRow {
     pub row: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Proves that the row with the canonical bytes `row` has `leaf` in the lake in `root`, by its newest checkpoint.
-pub fn prove(root: &Path, leaf: i64, row: Vec<u8>) -> Result<Proof, LakeError> {
-    let files = Files::new(root);
+/// Proves that the row with the canonical bytes `row` has `leaf` in the lake that `data` names, by its newest checkpoint.
+pub fn prove(data: &Path, leaf: i64, row: Vec<u8>) -> Result<Proof, LakeError> {
+    let files = Files::new(&Place::of(data)?);
     let chain = start::read_chain(&files)?;
     let (bytes, head) = newest(&files, &chain)?;
     let index = u64::try_from(leaf).unwrap_or(u64::MAX);

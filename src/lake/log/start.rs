@@ -2,10 +2,9 @@
 //! and does what a crash has left undone after the last manifest.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 
 use super::{
     Checkpoint, Files, Growth, Integrity, KEY_FILE, KeyChain, Seal, Secret, SigningKey, Tree,
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::evidence::TABLES;
 use crate::lake::ledger::Manifest;
-use crate::lake::{LakeError, io, rows, store};
+use crate::lake::{LakeError, Place, io, rows, store};
 use crate::model::hex;
 use crate::telemetry::Event;
 
@@ -38,7 +37,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn find(
-        root: &Path,
+        root: &Place,
         job: &str,
         integrity: &Integrity,
         chain: &KeyChain,
@@ -86,22 +85,22 @@ impl Keys {
         let previous = previous
             .map(|key| parse("integrity.previous_key", key))
             .transpose()?;
-        let path = root.join(KEY_FILE);
-        let kept = match store::read(&path)? {
+        let place = root.join(KEY_FILE);
+        let kept = match store::read(&place)? {
             None => None,
             Some(bytes) => {
                 let text = Secret(String::from_utf8_lossy(&bytes).into_owned());
-                Some(parse(&path.display().to_string(), &text)?)
+                Some(parse(&place.display().to_string(), &text)?)
             }
         };
         let mut others: Vec<SigningKey> = previous.into_iter().chain(kept.clone()).collect();
         let own = match (configured, kept) {
             (Some(key), _) | (None, Some(key)) => key,
-            (None, None) if chain.keys.is_empty() => make_key(&path, &origin)?,
+            (None, None) if chain.keys.is_empty() => make_key(&place, &origin)?,
             (None, None) => {
                 let reason = format!(
                     "{} is missing, and integrity.signing_key is not set",
-                    path.display()
+                    place.display()
                 );
                 return Err(LakeError::Key(reason));
             }
@@ -121,19 +120,27 @@ impl Keys {
 }
 
 /// Makes a key for a lake that was given none, and keeps it where only its owner can read it.
-fn make_key(path: &PathBuf, origin: &str) -> Result<SigningKey, LakeError> {
+fn make_key(place: &Place, origin: &str) -> Result<SigningKey, LakeError> {
+    if !place.local() {
+        let reason = format!(
+            "integrity.signing_key is not set, and {} is no place for a secret: give a key that is kept elsewhere",
+            place.display()
+        );
+        return Err(LakeError::Key(reason));
+    }
     let (key, secret) = SigningKey::generate(origin);
+    let path = place.file_path();
     OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path)
+        .open(&path)
         .and_then(|mut file| {
             file.write_all(format!("{secret}\n").as_bytes())?;
-            file.sync_all()
+            file.sync_all()?;
+            File::open(path.parent().unwrap_or(&path))?.sync_all()
         })
-        .map_err(io("cannot write", path))?;
-    store::sync_dir(path)?;
+        .map_err(io("cannot write", place))?;
     Ok(key)
 }
 
@@ -176,7 +183,7 @@ pub(super) fn check_checkpoints(
 /// The tree after the last manifest: from its tiles or, where a crash came before they were written, from those of the
 /// epoch before and the rows of the last. No other epoch can lack tiles.
 pub(super) fn load_tree(
-    root: &Path,
+    root: &Place,
     files: &Files,
     manifests: &[Manifest],
 ) -> Result<Tree, LakeError> {
@@ -228,7 +235,7 @@ pub(super) fn sign_last(
     last_hash: &str,
 ) -> Result<(), LakeError> {
     let name = Checkpoint::name(last.epoch);
-    if files.has(&name) {
+    if files.has(&name)? {
         return Ok(());
     }
     let verifier = chain.at(last.epoch).map_or("", |key| key.verifier.as_str());

@@ -1,15 +1,14 @@
 //! The chain of manifests, and what each says about its own epoch.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::{Read, Verdict};
 use crate::lake::ledger::{Ledger, Manifest, NO_HASH};
-use crate::lake::{LakeError, state};
+use crate::lake::{LakeError, Place, state};
 
 /// Reads every manifest up to `last`. Those that cannot be read are told and left out.
 pub(super) fn check(
-    root: &Path,
+    root: &Place,
     ledger: &Ledger,
     last: i64,
     verdict: &mut Verdict,

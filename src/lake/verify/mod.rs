@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::LakeError;
 use super::ledger::{Ledger, Manifest};
 use super::log::{Files, HINT, LedgerKey};
+use super::{LakeError, Place, store};
 use crate::evidence::TABLES;
 
 /// How many problems are told one by one.
@@ -148,15 +148,15 @@ struct Read {
     sha256: String,
 }
 
-/// Verifies the lake in `root`. Reads every file of it.
-pub async fn verify(root: &Path) -> Result<Verdict, LakeError> {
-    verify_with(root, &Demands::default()).await
+/// Verifies the lake that `data` names. Reads every file of it.
+pub async fn verify(data: &Path) -> Result<Verdict, LakeError> {
+    verify_at(&Place::of(data)?, &Demands::default()).await
 }
 
-/// Verifies the lake in `root` and what is demanded of it.
-pub async fn verify_with(root: &Path, demands: &Demands) -> Result<Verdict, LakeError> {
+/// Verifies the lake at `root` and what is demanded of it.
+pub async fn verify_at(root: &Place, demands: &Demands) -> Result<Verdict, LakeError> {
     let mut verdict = Verdict::default();
-    if !root.join("ledger").is_dir() {
+    if !store::holds_files(&root.join("ledger"))? {
         verdict.wrong(0, root.display().to_string(), "there is no lake here");
         return Ok(verdict);
     }

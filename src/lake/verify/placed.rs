@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,7 +15,7 @@ use super::tree::Corrected;
 use super::{Problem, Read, Verdict, epoch_of};
 use crate::evidence::StoredRows;
 use crate::lake::log::{Files, Hash, TileId, WIDTH, leaf_hash};
-use crate::lake::{TABLES_DIR, rows, store};
+use crate::lake::{Place, TABLES_DIR, rows, store};
 use crate::model::{Sha256Digest, hex, sha256};
 
 /// How many rows of one file are told one by one.
@@ -35,7 +34,7 @@ struct Outcome {
 }
 
 struct Check<'a> {
-    root: &'a Path,
+    root: &'a Place,
     files: &'a Files,
     corrected: Option<&'a Corrected>,
     read: &'a [Read],
@@ -47,7 +46,7 @@ struct Check<'a> {
 /// Checks the rows of all files that tables show. Without a tree (`corrected` is none) rows are held to their own digests
 /// and leaves only.
 pub(super) fn check(
-    root: &Path,
+    root: &Place,
     files: &Files,
     corrected: Option<&Corrected>,
     read: &[Read],

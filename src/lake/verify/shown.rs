@@ -3,17 +3,15 @@
 //! Which rows are in those files is another question, asked in `placed`: upkeep may move rows from file to file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
-use deltalake::DeltaTableBuilder;
 use serde_json::Value;
 
 use super::signatures::Sealed;
 use super::{Read, Seen, Verdict};
 use crate::evidence::{TABLES, Table};
 use crate::lake::log::{Files, HINT, commit_name, is_checkpoint};
-use crate::lake::tables::folder_url;
-use crate::lake::{LakeError, TABLES_DIR};
+use crate::lake::tables::unloaded;
+use crate::lake::{LakeError, Place, TABLES_DIR};
 use crate::model::{hex, sha256};
 
 /// Tag of an `add` in which a writer of compacted files says their SHA-256: no manifest names those files.
@@ -51,7 +49,7 @@ pub(super) struct Shown {
 
 /// Reads the logs of all tables and holds them to seals and manifests.
 pub(super) async fn tables(
-    root: &Path,
+    root: &Place,
     files: &Files,
     seen: &Seen,
     sealed: &Sealed,
@@ -286,15 +284,14 @@ impl Log<'_> {
     }
 
     /// A table with a checkpoint of its log is read from that: it must show what the commits say.
-    async fn as_readers_see(&self, root: &Path, head: u64, verdict: &mut Verdict) {
+    async fn as_readers_see(&self, root: &Place, head: u64, verdict: &mut Verdict) {
         let folder = root.join(TABLES_DIR).join(self.table.name);
         let what = format!("tables/{}/_delta_log/{HINT}", self.table.name);
-        let Ok(url) = folder_url(&folder) else {
+        let Ok(opened) = unloaded(&folder) else {
             return;
         };
-        let opened = DeltaTableBuilder::from_url(url).map(|builder| builder.with_version(head));
         let table = match opened {
-            Ok(builder) => builder.load().await,
+            Ok(mut table) => table.load_version(head).await.map(|()| table),
             Err(error) => Err(error),
         };
         let seen = table.and_then(|table| {

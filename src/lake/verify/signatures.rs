@@ -8,9 +8,9 @@ use super::manifests::name as manifest_name;
 use super::{Demands, Read, Seen, Verdict};
 use crate::lake::log::{
     Checkpoint, Files, HINT, KEY_FILE, KeyChain, Seal, SigningKey, commit_version, digest,
-    is_checkpoint, is_verifier, open_anchor, open_own, read_anchors,
+    is_checkpoint, is_verifier, open_anchor, open_own, read_anchors, read_outside,
 };
-use crate::lake::{LakeError, store};
+use crate::lake::{LakeError, Place, store};
 use crate::model::{hex, sha256};
 
 /// How often a seal that is to come is looked for.
@@ -272,7 +272,7 @@ pub(super) fn checkpoints(
 
 /// A key that lies in the lake must be one that signs it.
 pub(super) fn key_file(
-    root: &Path,
+    root: &Place,
     chain: &KeyChain,
     verdict: &mut Verdict,
 ) -> Result<(), LakeError> {
@@ -304,7 +304,7 @@ pub(super) fn anchors(
     verdict: &mut Verdict,
 ) -> Result<(), LakeError> {
     let what = anchor.display().to_string();
-    let Some(bytes) = store::read(anchor)? else {
+    let Some(bytes) = read_outside(anchor)? else {
         verdict.wrong(0, what, "there is no such anchor file");
         return Ok(());
     };

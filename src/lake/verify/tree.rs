@@ -217,14 +217,14 @@ impl Check<'_> {
             let width = (hashes % WIDTH as u64) as usize;
             if hashes / WIDTH as u64 == id.index && (1..id.width).contains(&width) {
                 let path = TileId { width, ..id }.path();
-                if !self.files.has(&path) {
+                if !self.files.has(&path)? {
                     missing.push((read.manifest.epoch, path));
                 }
             }
         }
         missing.dedup_by(|a, b| a.1 == b.1);
         // They go at once when the tile has become full since.
-        if !missing.is_empty() && !self.files.has(&id.full_path()) {
+        if !missing.is_empty() && !self.files.has(&id.full_path())? {
             for (epoch, path) in missing {
                 self.verdict
                     .wrong(epoch, format!("ledger/{path}"), "it is missing");
