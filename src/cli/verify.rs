@@ -33,6 +33,19 @@ impl Verify {
                 verdict.rejected,
                 verdict.ignored
             );
+            for gap in &verdict.gaps {
+                println!(
+                    "never read, accepted in epoch {}: {}/{} offsets {} to {} ({}, lost to {}): {}",
+                    gap.epoch,
+                    gap.topic,
+                    gap.partition,
+                    gap.gap.from,
+                    gap.gap.to - 1,
+                    gap.gap.span(),
+                    gap.gap.cause,
+                    gap.gap.reason
+                );
+            }
             for problem in &verdict.problems {
                 println!(
                     "WRONG in epoch {}: {}: {}",

@@ -22,7 +22,7 @@ use thiserror::Error;
 pub use commit::{Lake, Pending, Recovered};
 pub use ledger::{InputRange, Manifest, PartitionCounts, StagedFile, TableFiles};
 pub use stage::{Staging, TableStaging};
-pub use verify::{Problem, Verdict, verify};
+pub use verify::{Problem, Verdict, VerifiedGap, verify};
 
 /// Folder of the tables within a lake.
 pub const TABLES_DIR: &str = "tables";

@@ -14,7 +14,7 @@ use super::ledger::{Ledger, Manifest, NO_HASH, TableFiles};
 use super::tables::{LakeTable, has_log};
 use super::{LakeError, TABLES_DIR, state, store};
 use crate::evidence::TABLES;
-use crate::model::{hex, sha256};
+use crate::model::{SourceGap, hex, sha256};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +23,16 @@ pub struct Problem {
     pub what: String,
     pub epoch: i64,
     pub reason: String,
+}
+
+/// A gap that the ledger explains.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VerifiedGap {
+    pub epoch: i64,
+    pub topic: String,
+    pub partition: i32,
+    #[serde(flatten)]
+    pub gap: SourceGap,
 }
 
 /// What a verification came to.
@@ -37,6 +47,10 @@ pub struct Verdict {
     pub duplicate: u64,
     pub rejected: u64,
     pub ignored: u64,
+    /// Offsets without a record: markers of transactions, records of aborted ones, compacted records.
+    pub skipped: u64,
+    /// Offsets that were never read because the source had lost them, and why that was accepted.
+    pub gaps: Vec<VerifiedGap>,
     pub head: String,
     pub problems: Vec<Problem>,
 }
@@ -124,6 +138,14 @@ fn check_inputs(
             let reason = format!("continues at offset {}, but {next} came next", input.from);
             verdict.wrong(manifest.epoch, what, reason);
         }
+        let gaps = input.gaps.iter().map(|gap| VerifiedGap {
+            epoch: manifest.epoch,
+            topic: input.topic.clone(),
+            partition: input.partition,
+            gap: gap.clone(),
+        });
+        verdict.gaps.extend(gaps);
+        verdict.skipped += input.skipped;
         verdict.elements += input.counts.elements;
         verdict.accepted += input.counts.accepted;
         verdict.duplicate += input.counts.duplicate;

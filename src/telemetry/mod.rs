@@ -62,6 +62,8 @@ pub enum Event<'a> {
     TableRetried { table: &'a str, reason: &'a str },
     /// The broker reported something that passes by itself.
     BrokerTrouble { reason: &'a str },
+    /// Rejects could not be copied to their topic; it is tried again.
+    MirrorTrouble { topic: &'a str, reason: &'a str },
     /// The source is told to stop: the epoch in the making is committed first.
     Stopping,
 }
@@ -108,6 +110,9 @@ impl Event<'_> {
                 tracing::info!(table, reason, "looking again at a table commit");
             }
             Self::BrokerTrouble { reason } => tracing::warn!(reason, "broker"),
+            Self::MirrorTrouble { topic, reason } => {
+                tracing::warn!(topic, reason, "rejects are not copied yet");
+            }
             Self::Stopping => tracing::info!("stopping: the open epoch is committed first"),
         }
     }
