@@ -129,6 +129,7 @@ fn replay(logs: &Path, lake: &Path, sign: bool) {
         decode: config.decoding().expect("the defaults are valid"),
         engine: config.engine(config.identity.lateness_of_files(true)),
         finite: true,
+        rejects: None,
     };
     let from = [logs.to_owned()];
     pipeline::run(

@@ -55,7 +55,8 @@ impl Decode {
     }
 }
 
-fn told(piece: &Piece<'_>) -> serde_json::Value {
+/// What became of one element, as JSON.
+pub(super) fn told(piece: &Piece<'_>) -> serde_json::Value {
     match &piece.decoded {
         Decoded::Event(event) => json!({
             "event": event.event_uid,

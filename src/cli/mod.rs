@@ -6,8 +6,10 @@ mod demo;
 mod evaluate;
 mod findings;
 mod investigate;
+mod mirror;
 mod prove;
 mod query;
+mod rejects;
 mod replay;
 mod run;
 mod simulate;
@@ -90,6 +92,8 @@ enum Command {
     Query(query::Query),
     /// List findings, or show one with its reasons and events
     Findings(findings::Findings),
+    /// What was read and is no event: by reason, one with its text, or decoded again
+    Rejects(rejects::Rejects),
     /// Who is behind an event, session, credential or identity: hop by hop, with the evidence of each
     Investigate(investigate::Investigate),
     /// Hold what the evidence says to the labels of a simulated estate
@@ -160,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Sql(command) => command.run(),
         Command::Query(command) => command.run(),
         Command::Findings(command) => command.run(),
+        Command::Rejects(command) => command.run(&cli.global),
         Command::Investigate(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Verify(command) => command.run(),

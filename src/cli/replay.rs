@@ -93,6 +93,8 @@ pub(super) fn settings(config: &Config, lake: PathBuf, lateness: Span) -> Result
         decode: config.decoding()?,
         engine: config.engine(lateness),
         finite: false,
+        // Somebody who replays files sees what came of them.
+        rejects: None,
     })
 }
 

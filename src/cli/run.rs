@@ -6,12 +6,13 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 
+use super::mirror::Mirror;
 use super::replay::{settings, summary};
-use super::{Global, stop_on_signals};
+use super::{Exit, Global, stop_on_signals};
 use crate::config::ConfigError;
-use crate::ingest::{Kafka, RecordSource, Stop};
+use crate::ingest::{AcceptedGap, Kafka, RecordSource, Stop, Subscription, WATCH_EVERY};
 use crate::live::View;
-use crate::pipeline::{self, Settings};
+use crate::pipeline::{self, RejectLimit, Settings};
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
@@ -27,11 +28,29 @@ pub(super) struct Run {
     /// End when every partition has been read to its end, and settle what waits for more
     #[arg(long)]
     until_end: bool,
+    /// Go on without these offsets, which retention removed before they were read (FROM up to, not including, TO). The gap
+    /// and the reason become part of the evidence. May be given several times; does nothing where nothing is missing
+    #[arg(
+        long = "accept-gap",
+        value_name = "TOPIC/PARTITION/FROM/TO",
+        requires = "reason"
+    )]
+    accept_gap: Vec<String>,
+    /// Why the records of --accept-gap may be missing
+    #[arg(long, value_name = "TEXT", requires = "accept_gap")]
+    reason: Option<String>,
 }
 
 impl Run {
     pub(super) fn run(self, global: &Global) -> Result<()> {
         let config = global.load()?;
+        let reason = self.reason.as_deref().unwrap_or_default();
+        let accepted = self
+            .accept_gap
+            .iter()
+            .map(|text| AcceptedGap::parse(text, reason))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|wrong| Exit(2, format!("--accept-gap: {wrong}")))?;
         let missing = |key: &str, flag: &str| ConfigError::Invalid {
             origin: "configuration".to_owned(),
             reason: format!("{key} is not set"),
@@ -65,28 +84,39 @@ impl Run {
         }
         let settings = Settings {
             finite: self.until_end,
+            rejects: Some(RejectLimit {
+                percent: config.rejects.stop_percent,
+                count_min: config.rejects.stop_count_min,
+            }),
             ..settings(&config, lake, config.identity.lateness)?
         };
-        let properties = config.kafka_properties()?;
+        let subscription = Subscription {
+            brokers,
+            topics,
+            properties: config.kafka_properties()?,
+            start: config.kafka.start,
+            until_end: self.until_end,
+            accepted,
+            watch_every: WATCH_EVERY,
+        };
         let stop = Stop::default();
         stop_on_signals(&stop)?;
         let view = Arc::new(View::default());
+        let mirror = config.rejects.mirror_topic.as_deref();
+        let mirror = mirror.map(|topic| Mirror::start(topic, &subscription, &settings.lake, &view));
+        let mirror = mirror.transpose()?;
         let outcome = pipeline::run(
             &settings,
             |positions| {
-                let kafka = Kafka::connect(
-                    &brokers,
-                    &topics,
-                    &properties,
-                    config.kafka.start,
-                    positions,
-                    self.until_end,
-                )?;
+                let kafka = Kafka::open(&subscription, positions)?;
                 Ok(Box::new(kafka) as Box<dyn RecordSource>)
             },
             &view,
             &stop,
-        )?;
+        );
+        // What was committed is copied still, however the run ended.
+        drop(mirror);
+        let outcome = outcome?;
         global.say(summary(&view, outcome));
         Ok(())
     }

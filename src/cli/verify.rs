@@ -78,6 +78,19 @@ fn print(verdict: &Verdict) {
         "{} elements = {} events + {} duplicates + {} rejected + {} ignored",
         verdict.elements, verdict.accepted, verdict.duplicate, verdict.rejected, verdict.ignored
     );
+    for gap in &verdict.gaps {
+        println!(
+            "never read, accepted in epoch {}: {}/{} offsets {} to {} ({}, lost to {}): {}",
+            gap.epoch,
+            gap.topic,
+            gap.partition,
+            gap.gap.from,
+            gap.gap.to - 1,
+            gap.gap.span(),
+            gap.gap.cause,
+            gap.gap.reason
+        );
+    }
     if verdict.retired > 0 {
         println!("{} rows taken out by retention", verdict.retired);
     }

@@ -46,6 +46,7 @@ pub struct Config {
     pub identity: Identity,
     pub detect: Detect,
     pub integrity: Integrity,
+    pub rejects: Rejects,
 }
 
 /// Where records come from.
@@ -171,6 +172,30 @@ impl Default for Decode {
             elements_max: 100_000,
             layers_max: 6,
             redaction_key: None,
+        }
+    }
+}
+
+/// What happens when records are no events.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rejects {
+    /// The service stops behind an epoch in which more than this share of one topic's elements were rejected, in percent:
+    /// the topic is the wrong one, or its form has changed. 100 never stops it.
+    pub stop_percent: u64,
+    /// Fewer rejects than this in an epoch never stop it: a share of few says little.
+    pub stop_count_min: u64,
+    /// Topic of the same cluster to which every reject is copied, redacted, with headers as Kafka Connect writes them. A
+    /// reject may be copied more than once, and the copy never delays a commit: the row in `rejects` is the evidence.
+    pub mirror_topic: Option<String>,
+}
+
+impl Default for Rejects {
+    fn default() -> Self {
+        Self {
+            stop_percent: 50,
+            stop_count_min: 100,
+            mirror_topic: None,
         }
     }
 }

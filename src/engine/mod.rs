@@ -29,8 +29,8 @@ use crate::correlate::{self, Links, Profile, Sighting, UsageCounter};
 use crate::detect::{self, Detector};
 use crate::evidence::Table;
 use crate::model::{
-    AuditEvent, Decoded, DecodedRecord, Finding, Flags, Kept, Micros, Piece, Sha256Digest, Tracked,
-    Uid, sha256,
+    AuditEvent, Decoded, DecodedRecord, Finding, Flags, Kept, Micros, Piece, Sha256Digest,
+    SourceGap, Tracked, Uid, sha256,
 };
 
 pub use counts::{Counts, LaneCounts};
@@ -204,6 +204,11 @@ impl Engine {
             self.record(index, record, context, &mut decided);
         }
         decided
+    }
+
+    /// Tells, in the epoch that is begun, of offsets that were never read.
+    pub fn gap(&mut self, topic: &str, partition: i32, gap: &SourceGap, context: &EpochContext) {
+        self.rows.gap(topic, partition, gap, context.now);
     }
 
     /// Ends the epoch: every row but those of [`EventRows`], which have the first leaves.

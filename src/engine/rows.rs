@@ -15,7 +15,13 @@ use crate::evidence::{
     Lifecycles, Links, LinksRow, Rejects, RejectsRow, Rows, Sessions, SessionsRow, Table, UsageRow,
     Usages, uid_texts as texts,
 };
-use crate::model::{AuditEvent, Change, Confidence, Finding, Micros, Piece, Position, Reject, Uid};
+use crate::model::{
+    AuditEvent, Change, Confidence, Finding, Micros, Piece, Position, Reject, SourceGap, Uid,
+    sha256,
+};
+
+/// A rejected record keeps at most this much of itself: enough to see what it is, too little to fill the lake.
+const REJECT_BYTES_MAX: usize = 64 * 1024;
 
 /// Where an element stood.
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +77,33 @@ impl RowSet {
             detail: &reject.detail,
             fingerprint: &reject.fingerprint,
             raw_sha256: piece.raw_sha256,
-            raw: piece.text,
+            raw: &piece.text[..piece.text.floor_char_boundary(REJECT_BYTES_MAX)],
             event_date: place.appended_at.unwrap_or(now).day(),
+        });
+    }
+
+    /// A gap is no record, but it is refused evidence all the same: whoever asks what is missing finds it here.
+    pub(super) fn gap(&mut self, topic: &str, partition: i32, gap: &SourceGap, now: Micros) {
+        let detail = format!(
+            "offsets {} to {} ({}) were never read: lost to {}; accepted because: {}",
+            gap.from,
+            gap.to - 1,
+            gap.span(),
+            gap.cause,
+            gap.reason
+        );
+        self.rejects.push(&RejectsRow {
+            src_topic: topic,
+            src_partition: partition,
+            src_offset: gap.from,
+            src_index: 0,
+            stage: "source",
+            code: "source_gap",
+            detail: &detail,
+            fingerprint: "source_gap",
+            raw_sha256: sha256(b""),
+            raw: "",
+            event_date: now.day(),
         });
     }
 

@@ -3,6 +3,9 @@
 //! A file up to the message limit is one message, whatever it holds. Larger ones, and files whose name says that they
 //! are line-delimited, give one message per line. Files are read in the order of the time that their paths tell
 //! (`file_time`), and of their paths where they tell none.
+//!
+//! A file is not followed: a run reads it to the end that it has then. A later run reads on behind what was read, if the
+//! last message of that is the same still; where it is not, the file was rewritten or rotated, and that is an error.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -13,7 +16,7 @@ use std::time::Duration;
 
 use super::file_time::FileTime;
 use super::{IngestError, Positions, Pull, RecordSource};
-use crate::model::{Position, RawRecord};
+use crate::model::{Position, RawRecord, ReadTo};
 
 /// Names the source in manifests, in the place of a cluster.
 pub(super) const CLUSTER: &str = "files";
@@ -43,7 +46,8 @@ pub struct Files {
 struct OpenFile {
     topic: Arc<str>,
     next: i64,
-    start: i64,
+    /// What an earlier run has read of it.
+    read: ReadTo,
     content: Content,
 }
 
@@ -135,7 +139,7 @@ impl Files {
     fn open(&self, path: &Path) -> Result<OpenFile, IngestError> {
         let topic: Arc<str> = Arc::from(path.display().to_string());
         let key = (CLUSTER.to_owned(), topic.to_string(), 0);
-        let start = self.positions.get(&key).copied().unwrap_or(0);
+        let read = self.positions.get(&key).copied().unwrap_or_default();
         let content = if path == Path::new("-") {
             Content::Lines(Box::new(BufReader::with_capacity(
                 1 << 20,
@@ -150,11 +154,11 @@ impl Files {
             }
         };
         // Standard input is another stream each time: it goes on in number and skips nothing.
-        let next = if path == Path::new("-") { start } else { 0 };
+        let next = if path == Path::new("-") { read.next } else { 0 };
         Ok(OpenFile {
             topic,
             next,
-            start,
+            read,
             content,
         })
     }
@@ -174,24 +178,33 @@ impl RecordSource for Files {
             };
             let Some(payload) = file.next_message(self.message_bytes_max, &mut self.line_bytes)?
             else {
+                if file.next < file.read.next {
+                    return Err(file.changed("it has become shorter"));
+                }
                 self.open = None;
                 continue;
             };
-            let offset = file.next;
-            file.next += 1;
-            if offset < file.start {
-                continue;
-            }
-            return Ok(Pull::Record(RawRecord {
+            let record = RawRecord {
                 position: Position {
                     topic: file.topic.clone(),
                     partition: 0,
-                    offset,
+                    offset: file.next,
                 },
                 lane: self.lane.clone(),
                 appended_at: None,
                 payload: Some(payload),
-            }));
+            };
+            file.next += 1;
+            if record.position.offset >= file.read.next {
+                return Ok(Pull::Record(record));
+            }
+            // The last message that was read must be the same still: then what follows is what is new.
+            if let Some(last) = file.read.last
+                && last.offset == record.position.offset
+                && last.sha256 != record.sha256()
+            {
+                return Err(file.changed("the last message that was read has changed"));
+            }
         }
     }
 
@@ -213,11 +226,18 @@ impl RecordSource for Files {
 
     fn start_of(&self, topic: &str, _: i32) -> Option<i64> {
         let key = (CLUSTER.to_owned(), topic.to_owned(), 0);
-        Some(self.positions.get(&key).copied().unwrap_or(0))
+        Some(self.positions.get(&key).map_or(0, |read| read.next))
     }
 }
 
 impl OpenFile {
+    fn changed(&self, reason: &'static str) -> IngestError {
+        IngestError::Changed {
+            path: PathBuf::from(self.topic.as_ref()),
+            reason,
+        }
+    }
+
     /// The next message of the file. White lines are not messages.
     fn next_message(
         &mut self,

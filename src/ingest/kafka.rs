@@ -1,32 +1,35 @@
 //! Kafka as a source: partitions are assigned, never subscribed, and continue where the ledger says.
 //!
 //! One thread polls one consumer and hands records over a bounded channel, so that a slow lake slows the poll and
-//! nothing else. Offsets are never committed to steer anything: the ledger is the only truth about them.
+//! nothing else. Offsets are never committed to steer anything: the ledger is the only truth about them. What may be
+//! skipped is proven first: a second consumer looks whether there is anything between two offsets.
+
+mod client;
+mod poller;
+mod probe;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer as Base, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{IngestError, Positions, Pull, RecordSource, Stop};
+use super::continuity::{self, AcceptedGap, Partition};
+use super::{IngestError, Notice, Positions, Pull, RecordSource, Stop, Told};
 use crate::config::Start;
-use crate::model::{Micros, Position, RawRecord};
-use crate::telemetry::Event;
+use crate::model::{RawRecord, ReadTo, SourceGap};
+use client::{ASK, Consumer};
+use poller::{Handed, Place, Poller, Waiting};
+use probe::Probe;
+use watch::Watch;
 
-/// How many records wait between the poll thread and the cutter. With messages of a few hundred kilobytes this is the
-/// largest part of the program's memory besides the epoch itself.
+/// How many records wait between the poll thread and the cutter, whatever their size.
 const CHANNEL: usize = 1_024;
-
-/// How long the broker may take to answer questions about topics and offsets.
-const ASK: Duration = Duration::from_secs(20);
 
 /// How long the broker may take to say that a lane is silent, for one lane and for all: reading waits for it, and no
 /// answer only means that the lane is asked again.
@@ -36,94 +39,180 @@ const IDLE_ASK_ALL: Duration = Duration::from_secs(2);
 /// A partition at its end is called silent when it has brought nothing for this long.
 const SILENT_AFTER: Duration = Duration::from_secs(120);
 
-/// What makes the difference between evidence and a guess; each with its reason.
-const SETTINGS: [(&str, &str); 12] = [
-    // Offsets live in the ledger.
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    // Lost records must be an error, never a silent jump.
-    ("auto.offset.reset", "error"),
-    // Aborted records are not evidence.
-    ("isolation.level", "read_committed"),
-    // Bytes that changed on the way are not evidence either.
-    ("check.crcs", "true"),
-    ("queued.max.messages.kbytes", "32768"),
-    ("queued.min.messages", "20000"),
-    ("fetch.message.max.bytes", "8388608"),
-    ("receive.message.max.bytes", "100000000"),
-    // A misspelt topic must not come into being.
-    ("allow.auto.create.topics", "false"),
-    // Ends are needed to know that a partition is silent.
-    ("enable.partition.eof", "true"),
-    // Partitions are assigned; the client asks for a group id all the same.
-    ("group.id", "keytrail"),
-];
+/// How often the broker is asked whether a silent partition ends with offsets that hold no record.
+const PROVE_EVERY: Duration = Duration::from_secs(30);
 
-/// What librdkafka reports beside the records goes into our own log.
-struct Quiet;
+/// The same where somebody waits for the end.
+const PROVE_EVERY_WAITING: Duration = Duration::from_secs(1);
 
-impl ClientContext for Quiet {
-    fn error(&self, error: KafkaError, reason: &str) {
-        // The end of a partition is news, not an error; the poll thread hears of it too.
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-            Event::BrokerTrouble { reason }.tell();
-        }
-    }
-}
+/// How often the broker is asked for new partitions, unless told otherwise: they are read within a minute.
+pub const WATCH_EVERY: Duration = Duration::from_secs(20);
 
-impl ConsumerContext for Quiet {}
-
-type BaseConsumer = Base<Quiet>;
-
-/// What the poll thread hands over.
-enum Handed {
-    Record(RawRecord),
-    /// The partition has been read to its end; so has, once, everything it held at the start if `target` says so.
-    End {
-        topic: Arc<str>,
-        partition: i32,
-        target: bool,
-    },
-    Failed(KafkaError),
+/// What is read, and how.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// `host:port`, several with commas between them.
+    pub brokers: String,
+    pub topics: Vec<String>,
+    /// librdkafka properties.
+    pub properties: BTreeMap<String, String>,
+    /// Where partitions begin that the ledger does not know.
+    pub start: Start,
+    /// Whether the source ends when everything has been read that is there at the start.
+    pub until_end: bool,
+    /// Gaps that may be passed.
+    pub accepted: Vec<AcceptedGap>,
+    /// How often the broker is asked for new partitions.
+    pub watch_every: Duration,
 }
 
 /// A cluster's topics.
 pub struct Kafka {
     cluster: String,
-    starts: BTreeMap<(String, i32), i64>,
     /// Partitions that the ledger does not know.
     unknown: Vec<(Arc<str>, i32, i64)>,
-    lanes: BTreeMap<(String, i32), Lane>,
+    lanes: BTreeMap<Place, Lane>,
+    /// Lanes that have not brought everything that was there at the start.
+    unfinished: usize,
+    notices: Vec<Notice>,
     handed: Receiver<Handed>,
+    waiting: Arc<Waiting>,
     quit: Stop,
-    thread: Option<JoinHandle<()>>,
-    consumer: Arc<BaseConsumer>,
-    /// Whether the source ends when every partition has been read to its end once.
+    threads: Vec<JoinHandle<()>>,
+    consumer: Arc<Consumer>,
+    probe: Probe,
     until_end: bool,
 }
 
 struct Lane {
     name: Arc<str>,
+    start: i64,
+    /// Where it ended when it was first seen.
+    target: i64,
     last_record: Instant,
     /// Offset after the last record that came.
     next: i64,
-    /// An end was reported since the last record.
+    /// An end was reported since the last record, of this partition or of one with its number.
     at_end: bool,
-    /// Everything that was there at the start has come.
-    finished: bool,
+    /// When it was last asked whether there is anything behind `next`, and at which `next` that was.
+    asked: Option<(Instant, i64)>,
+}
+
+impl Lane {
+    fn new(place: &Place, start: i64, target: i64) -> Self {
+        Self {
+            name: Arc::from(format!("{}/{}", place.0, place.1)),
+            start,
+            target,
+            last_record: Instant::now(),
+            next: start,
+            at_end: false,
+            asked: None,
+        }
+    }
+
+    const fn finished(&self) -> bool {
+        self.next >= self.target
+    }
 }
 
 impl std::fmt::Debug for Kafka {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Kafka")
             .field("cluster", &self.cluster)
-            .field("partitions", &self.starts.len())
+            .field("partitions", &self.lanes.len())
             .finish_non_exhaustive()
     }
 }
 
+/// What is known of the partitions before any record is read.
+struct Opened {
+    lanes: BTreeMap<Place, Lane>,
+    unknown: Vec<(Arc<str>, i32, i64)>,
+    gaps: Vec<(Place, SourceGap)>,
+}
+
 impl Kafka {
     /// Connects, checks that the broker still has what comes next, and begins to read.
+    pub fn open(what: &Subscription, positions: &Positions) -> Result<Self, IngestError> {
+        let consumer = Arc::new(client::reading(&what.brokers, &what.properties)?);
+        let probe = Probe::new(client::looking(&what.brokers, &what.properties)?);
+        let partitions = client::partitions(&consumer, &what.topics, ASK)?;
+        let cluster = consumer
+            .client()
+            .fetch_cluster_id(ASK)
+            .unwrap_or_else(|| "unknown".to_owned());
+        continuity::check_cluster(&cluster, positions)?;
+        let names: BTreeMap<String, Arc<str>> = what
+            .topics
+            .iter()
+            .map(|topic| (topic.clone(), Arc::from(topic.as_str())))
+            .collect();
+        let opened = opened(what, positions, &cluster, &consumer, &probe, &partitions)?;
+        let mut assignment = TopicPartitionList::new();
+        for ((topic, partition), lane) in &opened.lanes {
+            assignment.add_partition_offset(topic, *partition, Offset::Offset(lane.start))?;
+        }
+        consumer.assign(&assignment)?;
+        let (sender, handed) = sync_channel(CHANNEL);
+        let (found, grown) = channel();
+        let quit = Stop::default();
+        let waiting = Arc::new(Waiting::default());
+        let mut poller = Poller {
+            consumer: consumer.clone(),
+            names: names.clone(),
+            next: opened
+                .lanes
+                .iter()
+                .map(|(place, lane)| (place.clone(), lane.start))
+                .collect(),
+            sender,
+            waiting: waiting.clone(),
+            grown,
+            quit: quit.clone(),
+            damaged: 0,
+        };
+        let mut watch = Watch {
+            consumer: consumer.clone(),
+            names,
+            known: partitions,
+            every: what.watch_every,
+            grown: found,
+            quit: quit.clone(),
+        };
+        let threads = vec![
+            thread("kafka-poll", move || poller.poll())?,
+            thread("kafka-watch", move || watch.watch())?,
+        ];
+        let gaps = opened
+            .gaps
+            .into_iter()
+            .map(|((topic, partition), gap)| Notice {
+                topic,
+                partition,
+                told: Told::Gap(gap),
+            });
+        Ok(Self {
+            cluster,
+            unknown: opened.unknown,
+            unfinished: opened
+                .lanes
+                .values()
+                .filter(|lane| !lane.finished())
+                .count(),
+            lanes: opened.lanes,
+            notices: gaps.collect(),
+            handed,
+            waiting,
+            quit,
+            threads,
+            consumer,
+            probe,
+            until_end: what.until_end,
+        })
+    }
+
+    /// [`Kafka::open`] with no gap accepted.
     pub fn connect(
         brokers: &str,
         topics: &[String],
@@ -132,75 +221,122 @@ impl Kafka {
         positions: &Positions,
         until_end: bool,
     ) -> Result<Self, IngestError> {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", brokers);
-        config.set("client.id", format!("keytrail-{}", std::process::id()));
-        for (key, value) in SETTINGS {
-            config.set(key, value);
-        }
-        for (key, value) in properties {
-            config.set(key, value);
-        }
-        let consumer: BaseConsumer = config.create_with_context(Quiet)?;
-        let consumer = Arc::new(consumer);
-        let partitions = partitions(&consumer, topics)?;
-        let cluster = consumer
-            .client()
-            .fetch_cluster_id(ASK)
-            .unwrap_or_else(|| "unknown".to_owned());
-        check_cluster(&cluster, positions)?;
-        let mut starts = BTreeMap::new();
-        let mut targets = BTreeMap::new();
-        let mut unknown = Vec::new();
-        let mut assignment = TopicPartitionList::new();
-        for (topic, partition) in partitions {
-            let (low, high) = consumer.fetch_watermarks(&topic, partition, ASK)?;
-            let key = (cluster.clone(), topic.clone(), partition);
-            let offset = first_offset(&key, (low, high), start, positions)?;
-            assignment.add_partition_offset(&topic, partition, Offset::Offset(offset))?;
-            if !positions.contains_key(&key) {
-                unknown.push((Arc::from(topic.as_str()), partition, offset));
-            }
-            targets.insert((topic.clone(), partition), (offset, high));
-            starts.insert((topic, partition), offset);
-        }
-        consumer.assign(&assignment)?;
-        let lanes = lanes(&starts);
-        let (sender, handed) = sync_channel(CHANNEL);
-        let quit = Stop::default();
-        let seen = quit.clone();
-        let names: BTreeMap<String, Arc<str>> = starts
-            .keys()
-            .map(|(topic, _)| (topic.clone(), Arc::from(topic.as_str())))
-            .collect();
-        let polled = consumer.clone();
-        let thread = std::thread::Builder::new()
-            .name("kafka-poll".to_owned())
-            .spawn(move || {
-                let mut poller = Poller {
-                    consumer: polled,
-                    topics: names,
-                    targets,
-                    ends: BTreeMap::new(),
-                };
-                poller.poll(&sender, &seen);
-            })
-            .map_err(|error| IngestError::Ended(error.to_string()))?;
-        Ok(Self {
-            cluster,
-            starts,
-            unknown,
-            lanes,
-            handed,
-            quit,
-            thread: Some(thread),
-            consumer,
+        let what = Subscription {
+            brokers: brokers.to_owned(),
+            topics: topics.to_vec(),
+            properties: properties.clone(),
+            start,
             until_end,
-        })
+            accepted: Vec::new(),
+            watch_every: WATCH_EVERY,
+        };
+        Self::open(&what, positions)
     }
 
-    fn lane(&mut self, topic: &str, partition: i32) -> Option<&mut Lane> {
-        self.lanes.get_mut(&(topic.to_owned(), partition))
+    /// Payload bytes that have come and wait to be pulled.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting.bytes()
+    }
+
+    /// Moves a lane on to `next`.
+    fn advance(&mut self, place: &Place, next: i64) -> Option<&mut Lane> {
+        let lane = self.lanes.get_mut(place)?;
+        let finished = lane.finished();
+        lane.next = lane.next.max(next);
+        self.unfinished -= usize::from(!finished && lane.finished());
+        Some(lane)
+    }
+
+    fn record(&mut self, mut record: RawRecord) -> Pull {
+        self.waiting.take(record.bytes());
+        let place = (record.position.topic.clone(), record.position.partition);
+        if let Some(lane) = self.advance(&place, record.position.offset + 1) {
+            lane.last_record = Instant::now();
+            lane.at_end = false;
+            record.lane = lane.name.clone();
+        }
+        Pull::Record(record)
+    }
+
+    fn grow(&mut self, place: Place, start: i64, high: i64) {
+        let lane = Lane::new(&place, start, high);
+        self.unfinished += usize::from(!lane.finished());
+        self.notices.push(Notice {
+            topic: place.0.clone(),
+            partition: place.1,
+            told: Told::Begins(start),
+        });
+        self.lanes.insert(place, lane);
+    }
+
+    /// Looks whether one lane that seems to be at its end has only offsets without a record left, as the markers of
+    /// transactions are: they are never handed over, and without this nobody would know that they were passed.
+    ///
+    /// No answer only means that it is asked again.
+    fn prove_one(&mut self) {
+        let lane = self.lanes.iter_mut().find(|(_, lane)| {
+            let worth = if self.until_end {
+                !lane.finished()
+            } else {
+                lane.last_record.elapsed() > SILENT_AFTER
+            };
+            let asked = lane.asked.is_some_and(|(at, next)| {
+                let again = if self.until_end {
+                    PROVE_EVERY_WAITING
+                } else {
+                    PROVE_EVERY
+                };
+                next == lane.next && at.elapsed() < again
+            });
+            worth && lane.at_end && !asked
+        });
+        let Some((place, lane)) = lane else {
+            return;
+        };
+        lane.asked = Some((Instant::now(), lane.next));
+        let (place, next) = (place.clone(), lane.next);
+        let Ok((_, high)) = self.consumer.fetch_watermarks(&place.0, place.1, IDLE_ASK) else {
+            return;
+        };
+        if high <= next {
+            return;
+        }
+        let Ok(first) = self.probe.first(&place.0, place.1, next) else {
+            return;
+        };
+        let empty_to = first.map_or(high, |record| record.position.offset.min(high));
+        if empty_to > next {
+            self.advance(&place, empty_to);
+            self.notices.push(Notice {
+                topic: place.0,
+                partition: place.1,
+                told: Told::Empty(empty_to),
+            });
+        }
+    }
+
+    /// Which partition has lost what comes next.
+    fn lost(&self, error: KafkaError) -> IngestError {
+        for ((topic, partition), lane) in &self.lanes {
+            let Ok((low, high)) = self.consumer.fetch_watermarks(topic, *partition, ASK) else {
+                continue;
+            };
+            let partition = Partition {
+                topic,
+                number: *partition,
+                low,
+                high,
+                known: Some(ReadTo {
+                    next: lane.next,
+                    last: None,
+                }),
+                grown: false,
+            };
+            if let Err(error) = continuity::open(partition, Start::Earliest, &[]) {
+                return error;
+            }
+        }
+        error.into()
     }
 }
 
@@ -209,7 +345,7 @@ impl Drop for Kafka {
         self.quit.request();
         // The poll thread may wait for room in the channel.
         while self.handed.try_recv().is_ok() {}
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             drop(thread.join());
         }
     }
@@ -217,33 +353,25 @@ impl Drop for Kafka {
 
 impl RecordSource for Kafka {
     fn pull(&mut self, patience: Duration) -> Result<Pull, IngestError> {
-        match self.handed.recv_timeout(patience) {
-            Ok(Handed::Record(mut record)) => {
-                let (topic, partition) = (record.position.topic.clone(), record.position.partition);
-                if let Some(lane) = self.lane(&topic, partition) {
-                    lane.last_record = Instant::now();
-                    lane.next = record.position.offset + 1;
-                    lane.at_end = false;
-                    record.lane = lane.name.clone();
-                }
-                Ok(Pull::Record(record))
-            }
-            Ok(Handed::End {
-                topic,
-                partition,
-                target,
-            }) => {
-                if let Some(lane) = self.lane(&topic, partition) {
-                    lane.at_end = true;
-                    lane.finished |= target;
-                }
-                let ended = self.until_end && self.lanes.values().all(|lane| lane.finished);
-                Ok(if ended { Pull::End } else { Pull::Quiet })
-            }
-            Ok(Handed::Failed(error)) => Err(error.into()),
-            Err(RecvTimeoutError::Timeout) => Ok(Pull::Quiet),
-            Err(RecvTimeoutError::Disconnected) => Err(IngestError::Ended("it is gone".to_owned())),
+        if self.until_end && self.unfinished == 0 {
+            return Ok(Pull::End);
         }
+        match self.handed.recv_timeout(patience) {
+            Ok(Handed::Record(record)) => return Ok(self.record(record)),
+            Ok(Handed::End(partition)) => {
+                for ((_, number), lane) in &mut self.lanes {
+                    lane.at_end |= *number == partition;
+                }
+            }
+            Ok(Handed::Grown { place, start, high }) => self.grow(place, start, high),
+            Ok(Handed::Lost(error)) => return Err(self.lost(error)),
+            Ok(Handed::Failed(error)) => return Err(error),
+            Err(RecvTimeoutError::Timeout) => self.prove_one(),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(IngestError::Ended("it is gone".to_owned()));
+            }
+        }
+        Ok(Pull::Quiet)
     }
 
     fn cluster(&self) -> &str {
@@ -274,242 +402,68 @@ impl RecordSource for Kafka {
     }
 
     fn start_of(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.starts.get(&(topic.to_owned(), partition)).copied()
+        self.lanes
+            .get(&(Arc::from(topic), partition))
+            .map(|lane| lane.start)
+    }
+
+    fn notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
     }
 }
 
-/// What the poll thread owns.
-struct Poller {
-    consumer: Arc<BaseConsumer>,
-    topics: BTreeMap<String, Arc<str>>,
-    /// Where each partition began to be read, and where it ended then.
-    targets: BTreeMap<(String, i32), (i64, i64)>,
-    /// How many ends were reported for a partition number.
-    ends: BTreeMap<i32, usize>,
-}
-
-impl Poller {
-    /// Polls until told to stop or until something fails that does not pass by itself.
-    fn poll(&mut self, sender: &SyncSender<Handed>, quit: &Stop) {
-        let consumer = self.consumer.clone();
-        while !quit.requested() {
-            let handed = match consumer.poll(Duration::from_millis(100)) {
-                None => continue,
-                Some(Ok(message)) => Handed::Record(record(&message, &self.topics)),
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    for end in self.ends(partition) {
-                        if !send(sender, end, quit) {
-                            return;
-                        }
-                    }
-                    continue;
-                }
-                Some(Err(error)) if passes(&error) => {
-                    let reason = error.to_string();
-                    Event::BrokerTrouble { reason: &reason }.tell();
-                    continue;
-                }
-                Some(Err(error)) => Handed::Failed(error),
-            };
-            let failed = matches!(handed, Handed::Failed(_));
-            if !send(sender, handed, quit) || failed {
-                return;
-            }
-        }
-    }
-
-    /// What an end says, which names a partition but no topic: every topic with that partition may have reached it.
-    ///
-    /// A topic is finished when all that it held at the start was handed over. Where its last records are markers of
-    /// transactions the position stays short of that; then it counts that every topic has reported an end.
-    fn ends(&mut self, partition: i32) -> Vec<Handed> {
-        let reported = self.ends.entry(partition).or_default();
-        *reported += 1;
-        let positions = self.consumer.position().ok();
-        let concerned: Vec<_> = self
-            .targets
-            .iter()
-            .filter(|((_, number), _)| *number == partition)
-            .collect();
-        let all_reported = *reported >= concerned.len();
-        concerned
-            .into_iter()
-            .filter_map(|((topic, _), (start, high))| {
-                let at = positions
-                    .as_ref()
-                    .and_then(|list| list.find_partition(topic, partition))
-                    .and_then(|element| match element.offset() {
-                        Offset::Offset(offset) => Some(offset),
-                        _ => None,
-                    })
-                    .unwrap_or(*start);
-                Some(Handed::End {
-                    topic: self.topics.get(topic)?.clone(),
-                    partition,
-                    target: at >= *high || all_reported,
-                })
-            })
-            .collect()
-    }
-}
-
-/// Hands over, waiting for room. Gives up when told to stop.
-fn send(sender: &SyncSender<Handed>, mut handed: Handed, quit: &Stop) -> bool {
-    loop {
-        match sender.try_send(handed) {
-            Ok(()) => return true,
-            Err(TrySendError::Disconnected(_)) => return false,
-            Err(TrySendError::Full(back)) => {
-                if quit.requested() {
-                    return false;
-                }
-                handed = back;
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
-    }
-}
-
-fn record(message: &BorrowedMessage<'_>, topics: &BTreeMap<String, Arc<str>>) -> RawRecord {
-    let topic = topics
-        .get(message.topic())
-        .cloned()
-        .unwrap_or_else(|| Arc::from(message.topic()));
-    RawRecord {
-        lane: topic.clone(),
-        position: Position {
-            topic,
-            partition: message.partition(),
-            offset: message.offset(),
-        },
-        appended_at: message.timestamp().to_millis().map(Micros::from_millis),
-        payload: message.payload().map(<[u8]>::to_vec),
-    }
-}
-
-/// Errors after which librdkafka goes on by itself.
-fn passes(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::OperationTimedOut
-                | RDKafkaErrorCode::RequestTimedOut
-                | RDKafkaErrorCode::NotLeaderForPartition
-                | RDKafkaErrorCode::LeaderNotAvailable
-                | RDKafkaErrorCode::Resolve
-        )
-    )
-}
-
-fn partitions(
-    consumer: &BaseConsumer,
-    topics: &[String],
-) -> Result<BTreeSet<(String, i32)>, IngestError> {
-    let mut partitions = BTreeSet::new();
-    for topic in topics {
-        let metadata = consumer.fetch_metadata(Some(topic), ASK)?;
-        let known = metadata
-            .topics()
-            .iter()
-            .find(|known| known.name() == topic && known.error().is_none())
-            .filter(|known| !known.partitions().is_empty())
-            .ok_or_else(|| IngestError::NoTopic(topic.clone()))?;
-        partitions.extend(
-            known
-                .partitions()
-                .iter()
-                .map(|partition| (topic.clone(), partition.id())),
-        );
-    }
-    Ok(partitions)
-}
-
-/// Offsets of one cluster mean nothing on another.
-fn check_cluster(cluster: &str, positions: &Positions) -> Result<(), IngestError> {
-    let other = positions
-        .keys()
-        .map(|(known, _, _)| known)
-        .find(|known| known.as_str() != cluster && known.as_str() != super::files::CLUSTER);
-    match other {
-        Some(wanted) => Err(IngestError::OtherCluster {
-            found: cluster.to_owned(),
-            wanted: wanted.clone(),
-        }),
-        None => Ok(()),
-    }
-}
-
-/// One lane for each partition.
-fn lanes(starts: &BTreeMap<(String, i32), i64>) -> BTreeMap<(String, i32), Lane> {
-    let now = Instant::now();
-    starts
-        .iter()
-        .map(|((topic, partition), start)| {
-            let lane = Lane {
-                name: Arc::from(format!("{topic}/{partition}")),
-                last_record: now,
-                next: *start,
-                at_end: false,
-                finished: false,
-            };
-            ((topic.clone(), *partition), lane)
-        })
-        .collect()
-}
-
-/// Where a partition continues, or begins. Refuses to continue where records are missing.
-fn first_offset(
-    key: &(String, String, i32),
-    (low, high): (i64, i64),
-    start: Start,
+/// Where each partition begins or continues; an error if one cannot.
+fn opened(
+    what: &Subscription,
     positions: &Positions,
-) -> Result<i64, IngestError> {
-    let Some(next) = positions.get(key).copied() else {
-        // A partition that a known topic gained later is read from its beginning.
+    cluster: &str,
+    consumer: &Consumer,
+    probe: &Probe,
+    partitions: &BTreeSet<(String, i32)>,
+) -> Result<Opened, IngestError> {
+    let mut opened = Opened {
+        lanes: BTreeMap::new(),
+        unknown: Vec::new(),
+        gaps: Vec::new(),
+    };
+    for (topic, number) in partitions {
+        let (low, high) = consumer.fetch_watermarks(topic, *number, ASK)?;
+        let known = positions
+            .get(&(cluster.to_owned(), topic.clone(), *number))
+            .copied();
         let grown = positions
             .keys()
-            .any(|(cluster, topic, _)| *cluster == key.0 && *topic == key.1);
-        return Ok(match start {
-            Start::Latest if !grown => high,
-            _ => low,
-        });
-    };
-    let reason = if next < low {
-        "retention removed records before they were read"
-    } else if next > high {
-        "the partition is shorter than it was: it was truncated or made anew"
-    } else {
-        return Ok(next);
-    };
-    let (_, topic, partition) = key;
-    Err(IngestError::Lost {
-        topic: topic.clone(),
-        partition: *partition,
-        next,
-        low,
-        high,
-        reason,
-    })
+            .any(|(known, sister, _)| known == cluster && sister == topic);
+        let partition = Partition {
+            topic,
+            number: *number,
+            low,
+            high,
+            known,
+            grown,
+        };
+        let opening = continuity::open(partition, what.start, &what.accepted)?;
+        if let Some(last) = known.and_then(|known| known.last) {
+            probe.check(topic, *number, last, low)?;
+        }
+        let place: Place = (Arc::from(topic.as_str()), *number);
+        if known.is_none() {
+            opened
+                .unknown
+                .push((place.0.clone(), *number, opening.start));
+        }
+        if let Some(gap) = opening.gap {
+            opened.gaps.push((place.clone(), gap));
+        }
+        let lane = Lane::new(&place, opening.start, high);
+        opened.lanes.insert(place, lane);
+    }
+    Ok(opened)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_partition_continues_only_where_nothing_is_missing() {
-        let key = ("c".to_owned(), "t".to_owned(), 0);
-        let at = |next: i64| Positions::from([(key.clone(), next)]);
-        let first = |positions: &Positions, start| first_offset(&key, (10, 20), start, positions);
-        assert_eq!(first(&Positions::new(), Start::Earliest).unwrap(), 10);
-        assert_eq!(first(&Positions::new(), Start::Latest).unwrap(), 20);
-        let sister = Positions::from([(("c".to_owned(), "t".to_owned(), 1), 5)]);
-        assert_eq!(first(&sister, Start::Latest).unwrap(), 10, "a grown topic");
-        assert_eq!(first(&at(10), Start::Latest).unwrap(), 10);
-        assert_eq!(first(&at(20), Start::Earliest).unwrap(), 20);
-        assert!(first(&at(9), Start::Earliest).is_err(), "retention");
-        assert!(first(&at(21), Start::Earliest).is_err(), "truncation");
-    }
+fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, IngestError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|error| IngestError::Ended(error.to_string()))
 }

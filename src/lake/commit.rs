@@ -13,7 +13,7 @@ use super::tables::{self, LakeTable};
 use super::{LakeError, Place, state};
 use crate::engine::{EpochContext, EvidenceEpoch, Loaded, State};
 use crate::evidence::{self, Epochs, EpochsRow, Rows, Table};
-use crate::model::{hex, sha256};
+use crate::model::{ReadTo, hex, sha256};
 
 /// The writer's end of a lake. There is one per job; a second one loses at the first put.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ pub struct Lake {
 pub struct Recovered {
     pub epoch: i64,
     pub state: Loaded,
-    /// Next offset of every partition that was ever read, by cluster, topic and partition.
-    pub positions: BTreeMap<(String, String, i32), i64>,
+    /// How far every partition was read that ever was, by cluster, topic and partition.
+    pub positions: BTreeMap<(String, String, i32), ReadTo>,
     /// Table commits that the ledger had decided and a crash had prevented.
     pub tables_moved: usize,
 }
@@ -108,7 +108,8 @@ impl Lake {
         for manifest in &manifests {
             for input in &manifest.inputs {
                 let partition = (input.cluster.clone(), input.topic.clone(), input.partition);
-                recovered.positions.insert(partition, input.to);
+                let read = recovered.positions.entry(partition).or_default();
+                read_on(read, input);
             }
             for files in &manifest.tables {
                 lake.last_adds.insert(files.table.clone(), manifest.epoch);
@@ -356,6 +357,12 @@ impl Lake {
         }
         Ok(manifest)
     }
+}
+
+/// Moves `read` on by what one epoch has read. The last record stays where an epoch brought none.
+fn read_on(read: &mut ReadTo, input: &InputRange) {
+    read.next = input.to;
+    read.last = input.last_record().or(read.last);
 }
 
 fn files_of<'a>(manifest: &'a Manifest, table: &str) -> Option<&'a TableFiles> {

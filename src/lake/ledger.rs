@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LakeError, Place, store};
 use crate::engine::LaneCounts;
-use crate::model::{hex, sha256};
+use crate::model::{LastRecord, SourceGap, hex, sha256, unhex};
 
 /// Stands in the first manifest where the hash of the one before would stand.
 pub(super) const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -46,7 +46,7 @@ pub struct Manifest {
     pub key: Option<u32>,
 }
 
-/// What was read of one partition: `to − from = records + skipped`.
+/// What was read of one partition: `to − from = records + skipped + gaps`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputRange {
     pub cluster: String,
@@ -58,7 +58,23 @@ pub struct InputRange {
     pub bytes: u64,
     /// Offsets without a record: transaction markers, compacted records, records of aborted transactions.
     pub skipped: u64,
+    /// Offsets that the source had lost before they were read, and that somebody accepted as lost.
+    pub gaps: Vec<SourceGap>,
+    /// Offset of the last record; none if there was no record.
+    pub last_offset: Option<i64>,
+    /// Hash of that record, hexadecimal, as `RawRecord::sha256` gives it: a restart looks whether it is there still.
+    pub last_record_sha256: Option<String>,
     pub counts: PartitionCounts,
+}
+
+impl InputRange {
+    /// The last record of the range, if it had one.
+    pub fn last_record(&self) -> Option<LastRecord> {
+        Some(LastRecord {
+            offset: self.last_offset?,
+            sha256: unhex(self.last_record_sha256.as_deref()?)?,
+        })
+    }
 }
 
 /// Elements of one partition by what they came to: `elements = accepted + duplicate + rejected + ignored`.
@@ -115,11 +131,23 @@ impl Manifest {
     pub fn conserved(&self) -> Result<(), String> {
         for input in &self.inputs {
             let span = u64::try_from(input.to - input.from).unwrap_or(0);
-            if span != input.counts.records + input.skipped {
+            let gaps: u64 = input.gaps.iter().map(SourceGap::span).sum();
+            if span != input.counts.records + input.skipped + gaps {
                 return Err(format!(
-                    "{}/{}: {} offsets but {} records and {} skipped",
+                    "{}/{}: {} offsets but {} records, {} skipped and {gaps} in gaps",
                     input.topic, input.partition, span, input.counts.records, input.skipped
                 ));
+            }
+            let mut at = input.from;
+            for gap in &input.gaps {
+                if gap.from < at || gap.to <= gap.from || gap.to > input.to || gap.reason.is_empty()
+                {
+                    return Err(format!(
+                        "{}/{}: a gap from {} to {} without a place or a reason",
+                        input.topic, input.partition, gap.from, gap.to
+                    ));
+                }
+                at = gap.to;
             }
             if !input.counts.balanced() {
                 return Err(format!(

@@ -31,7 +31,7 @@ pub use stage::{StagedTable, Staging, TableStaging};
 pub use store::Place;
 pub(crate) use store::holds_files;
 pub(crate) use tables::{has_log, unloaded};
-pub use verify::{Demands, Problem, Verdict, verify, verify_at};
+pub use verify::{Demands, Problem, Verdict, VerifiedGap, verify, verify_at};
 
 /// Folder of the tables within a lake.
 pub const TABLES_DIR: &str = "tables";

@@ -25,6 +25,19 @@ pub fn hex(bytes: &[u8]) -> String {
     text
 }
 
+/// The value whose lower-case hexadecimal is `text`.
+pub fn unhex(text: &str) -> Option<Sha256Digest> {
+    let mut digest = Sha256Digest::default();
+    let digits = text.as_bytes();
+    if digits.len() != digest.len() * 2 {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(digits.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    (hex(&digest) == text).then_some(digest)
+}
+
 /// A running SHA-256 for bytes that come in pieces.
 #[derive(Clone, Debug, Default)]
 pub struct Digest(Sha256);
@@ -140,6 +153,16 @@ mod tests {
             hex(&sha256(b"")),
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         );
+    }
+
+    #[test]
+    fn hexadecimal_is_read_back_and_nothing_else_is() {
+        let digest = sha256(b"x");
+        let text = hex(&digest);
+        assert_eq!(unhex(&text), Some(digest));
+        assert_eq!(unhex(&text.to_uppercase()), None);
+        assert_eq!(unhex(&text[1..]), None);
+        assert_eq!(unhex(&format!("+{}", &text[1..])), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod tracked;
 
 pub use attribution::{Attribution, Confidence, Method, Reason, SessionMethod, Status};
 pub use changes::Changes;
-pub use digest::{Canon, Digest, Sha256Digest, hex, sha256};
+pub use digest::{Canon, Digest, Sha256Digest, hex, sha256, unhex};
 pub use event::{
     Addendum, AuditEvent, AwsPrincipal, AzurePrincipal, AzureSubject, Details, Flags, Issued,
     LogSource, Network, Outcome, Principal, PrincipalType, Provider, SessionIssuer,
@@ -28,7 +28,9 @@ pub use finding::{Finding, FindingEvent, FindingStatus, Role, Severity, Why};
 pub use identity::{ActorType, CredentialKind, IdentityKind, Uid};
 pub use kept::Kept;
 pub use lifecycle::{Action, Change, ChangedCredential, Target};
-pub use record::{Decoded, DecodedRecord, Piece, Position, RawRecord};
+pub use record::{
+    Decoded, DecodedRecord, LastRecord, Piece, Position, RawRecord, ReadTo, SourceGap,
+};
 pub use reject::{Ignored, Reject, RejectCode};
 pub use tie::{LinkKind, Tie};
 pub use time::{Day, Micros};

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{AuditEvent, Ignored, Micros, Reject, Sha256Digest};
+use serde::{Deserialize, Serialize};
+
+use super::{AuditEvent, Digest, Ignored, Micros, Reject, Sha256Digest};
 
 /// Where a record stood: enough to fetch it again from the cluster its manifest names.
 ///
@@ -31,6 +33,60 @@ impl RawRecord {
     /// How many payload bytes this record brings.
     pub fn bytes(&self) -> usize {
         self.payload.as_ref().map_or(0, Vec::len)
+    }
+
+    /// SHA-256 of what the source holds at this position: the time that it gives, and the bytes.
+    pub fn sha256(&self) -> Sha256Digest {
+        let mut digest = Digest::default();
+        digest.update(b"keytrail/record/v1\0");
+        for part in [
+            self.appended_at.map(|time| time.0.to_be_bytes().to_vec()),
+            self.payload.as_ref().map(|payload| {
+                let length = payload.len() as u64;
+                length.to_be_bytes().to_vec()
+            }),
+        ] {
+            digest.update(&[u8::from(part.is_some())]);
+            digest.update(&part.unwrap_or_default());
+        }
+        digest.update(self.payload.as_deref().unwrap_or_default());
+        digest.finish()
+    }
+}
+
+/// The last record that was read of a partition: a restart compares it with what the source holds there now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastRecord {
+    pub offset: i64,
+    /// As [`RawRecord::sha256`] gives it.
+    pub sha256: Sha256Digest,
+}
+
+/// How far a partition has been read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadTo {
+    /// Offset at which reading continues.
+    pub next: i64,
+    /// Stands before `next`, most often directly. None before the first record.
+    pub last: Option<LastRecord>,
+}
+
+/// Offsets that were never read, because the source lost them first, and that somebody accepted as lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceGap {
+    pub from: i64,
+    /// Exclusive.
+    pub to: i64,
+    /// What took them.
+    pub cause: String,
+    /// Why going on without them was accepted, in the words of whoever did.
+    pub reason: String,
+}
+
+impl SourceGap {
+    /// How many offsets it spans.
+    pub fn span(&self) -> u64 {
+        u64::try_from(self.to - self.from).unwrap_or(0)
     }
 }
 
@@ -61,4 +117,37 @@ pub enum Decoded<'a> {
 pub struct DecodedRecord<'a> {
     pub record: &'a RawRecord,
     pub pieces: Vec<Piece<'a>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_a_record_tells_its_time_its_bytes_and_that_it_has_none() {
+        let hash = |appended_at: Option<i64>, payload: Option<&[u8]>| {
+            RawRecord {
+                position: Position {
+                    topic: Arc::from("t"),
+                    partition: 0,
+                    offset: 0,
+                },
+                lane: Arc::from("t/0"),
+                appended_at: appended_at.map(Micros),
+                payload: payload.map(<[u8]>::to_vec),
+            }
+            .sha256()
+        };
+        let all = [
+            hash(None, None),
+            hash(None, Some(b"")),
+            hash(None, Some(b"a")),
+            hash(Some(0), None),
+            hash(Some(0), Some(b"a")),
+            hash(Some(1), Some(b"a")),
+        ];
+        for (place, one) in all.iter().enumerate() {
+            assert!(!all[..place].contains(one), "{place}");
+        }
+    }
 }

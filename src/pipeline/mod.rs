@@ -4,6 +4,7 @@
 //! before and commits it. Each hands over at most one epoch, so a slow lake slows the reading. Within an epoch, `overlap`
 //! keeps every core busy; where it could not, at its ends, the epoch after it has begun.
 
+mod breaker;
 mod overlap;
 mod turns;
 
@@ -20,8 +21,9 @@ use crate::engine::{self, Engine, EpochContext, EvidenceEpoch, News, StateError}
 use crate::ingest::{Cutter, IngestError, Positions, RawEpoch, RecordSource, Stop};
 use crate::lake::{InputRange, Integrity, Lake, LakeError, Manifest, PartitionCounts, Staging};
 use crate::live::View;
-use crate::model::Micros;
+use crate::model::{Micros, hex};
 use crate::telemetry::Event;
+pub use breaker::RejectLimit;
 use turns::{Line, Turn};
 
 /// How many epochs are worked on at once: while one is with the engine, the next is decoded.
@@ -36,6 +38,16 @@ pub enum PipelineError {
     Lake(#[from] LakeError),
     #[error("the lake's state cannot be restored: {0}")]
     State(#[from] StateError),
+    #[error(
+        "topic {topic}: {rejected} of {elements} elements of epoch {epoch} are rejects, more than rejects.stop_percent = {percent}. That epoch is committed and nothing after it. Is it the right topic, and has its form changed? `keytrail rejects top` groups them by reason. Take the topic out of kafka.topics, or mend what writes to it; to read on all the same, raise rejects.stop_percent (100 never stops)"
+    )]
+    Rejects {
+        topic: String,
+        epoch: i64,
+        rejected: u64,
+        elements: u64,
+        percent: u64,
+    },
     #[error("cannot start the runtime: {0}")]
     Runtime(std::io::Error),
     #[error(
@@ -53,8 +65,8 @@ impl PipelineError {
         match self {
             Self::Lake(error) => error.integrity(),
             Self::State(_) | Self::Panicked { .. } => true,
-            Self::Ingest(error) => error.integrity(),
-            Self::Runtime(_) => false,
+            // The lake is sound; the source is not what it was, or not there.
+            Self::Ingest(_) | Self::Rejects { .. } | Self::Runtime(_) => false,
         }
     }
 }
@@ -73,6 +85,8 @@ pub struct Settings {
     pub engine: engine::Params,
     /// Whether the end of the input settles everything: files, or a run until the topics' end.
     pub finite: bool,
+    /// Beyond which share of rejects to stop. None: whatever comes is read.
+    pub rejects: Option<RejectLimit>,
 }
 
 /// What a run came to.
@@ -150,7 +164,7 @@ fn drive(
         let keeping = scope.spawn(move || {
             // Whatever ends the lake, a panic too, ends the reading: records that cannot be kept are not read.
             let mut failed = RequestOnDrop { stop, armed: true };
-            let kept = keep(lake, &applied, runtime, view);
+            let kept = keep(settings, lake, &applied, runtime, view);
             failed.armed = kept.is_err();
             kept
         });
@@ -290,7 +304,7 @@ fn apply(
         idle: cut.idle.clone(),
         seal: cut.sealed,
     };
-    let outcome = overlap::apply(settings, engine, &cut.records, &context, snapshot, staging)?;
+    let outcome = overlap::apply(settings, engine, &cut, &context, snapshot, staging)?;
     let Some(outcome) = outcome else {
         return Ok(());
     };
@@ -320,7 +334,6 @@ fn inputs(cut: &RawEpoch, evidence: &EvidenceEpoch) -> Vec<InputRange> {
                 .get(&(topic.clone(), *partition))
                 .cloned()
                 .unwrap_or_default();
-            let span = u64::try_from(range.to - range.from).unwrap_or(0);
             InputRange {
                 cluster: cut.cluster.clone(),
                 topic: topic.to_string(),
@@ -328,7 +341,10 @@ fn inputs(cut: &RawEpoch, evidence: &EvidenceEpoch) -> Vec<InputRange> {
                 from: range.from,
                 to: range.to,
                 bytes: range.bytes,
-                skipped: span.saturating_sub(range.records),
+                skipped: range.skipped(),
+                gaps: range.gaps.clone(),
+                last_offset: range.last.map(|last| last.offset),
+                last_record_sha256: range.last.map(|last| hex(&last.sha256)),
                 counts,
             }
         })
@@ -337,6 +353,7 @@ fn inputs(cut: &RawEpoch, evidence: &EvidenceEpoch) -> Vec<InputRange> {
 
 /// The lake's thread: stages and commits epochs in order, and shows each to readers once it is true.
 fn keep(
+    settings: &Settings,
     mut lake: Lake,
     applied: &Receiver<Applied>,
     runtime: &tokio::runtime::Runtime,
@@ -356,6 +373,9 @@ fn keep(
         let manifest = runtime.block_on(lake.commit(pending))?;
         tell(&manifest, &news, started.elapsed(), &mut outcome);
         view.publish(&manifest, news);
+        if let Some(limit) = settings.rejects {
+            limit.check(&manifest)?;
+        }
     }
     Ok(outcome)
 }

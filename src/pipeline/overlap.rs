@@ -10,6 +10,7 @@ use super::Settings;
 use super::turns::Turn;
 use crate::decode::{self, Opened};
 use crate::engine::{Decided, Engine, EpochContext, EventRows, EvidenceEpoch, State};
+use crate::ingest::RawEpoch;
 use crate::lake::{LakeError, StagedTable, Staging, TableStaging};
 use crate::model::{DecodedRecord, RawRecord};
 
@@ -39,12 +40,12 @@ pub(super) struct Outcome {
 pub(super) fn apply(
     settings: &Settings,
     engine: Turn<&mut Engine>,
-    records: &[RawRecord],
+    cut: &RawEpoch,
     context: &EpochContext,
     snapshot: bool,
     staging: &Staging,
 ) -> Result<Option<Outcome>, LakeError> {
-    let parts = parts(records);
+    let parts = parts(&cut.records);
     // What is taken out of the envelopes stays here until the epoch is done: decoded records borrow from it.
     let opened: Vec<OnceLock<Vec<Opened<'_>>>> = parts.iter().map(|_| OnceLock::new()).collect();
     let decoders = decoders().min(parts.len());
@@ -68,6 +69,11 @@ pub(super) fn apply(
             return Ok(None);
         };
         let rows = engine.begin(context);
+        for ((topic, partition), range) in &cut.ranges {
+            for gap in &range.gaps {
+                engine.gap(topic, *partition, gap, context);
+            }
+        }
         let (told, telling) = sync_channel::<Part<'_>>(WAITING_PARTS);
         let building = scope.spawn(move || build(rows, &telling, staging, context.epoch));
         let mut decided = None;

@@ -155,7 +155,7 @@ pub fn formatted(batches: &[RecordBatch]) -> Result<Vec<Vec<String>>, QueryError
 }
 
 /// Without the characters that move a terminal's cursor or turn its text around; they come from attackers' names.
-fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' => c,

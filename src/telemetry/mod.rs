@@ -69,6 +69,8 @@ pub enum Event<'a> {
     KeyRotated { verifier: &'a str, epoch: i64 },
     /// Nothing is signed, by configuration.
     Unsigned,
+    /// Rejects could not be copied to their topic; it is tried again.
+    MirrorTrouble { topic: &'a str, reason: &'a str },
     /// The source is told to stop: the epoch in the making is committed first.
     Stopping,
 }
@@ -130,6 +132,9 @@ impl Event<'_> {
             Self::Unsigned => tracing::warn!(
                 "integrity.sign is false: nothing is signed, and `keytrail verify` will say so"
             ),
+            Self::MirrorTrouble { topic, reason } => {
+                tracing::warn!(topic, reason, "rejects are not copied yet");
+            }
             Self::Stopping => tracing::info!("stopping: the open epoch is committed first"),
         }
     }

@@ -2,15 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../support/broker.rs"]
+mod broker;
 #[path = "../support/estate.rs"]
 mod estate;
+#[path = "../support/proxy.rs"]
+mod proxy;
 
 mod cli;
+mod continuity;
 mod hostile;
+mod ingest;
 mod integrity;
 mod investigate;
 mod kafka;
 mod lake;
+mod rejects;
 mod schemas;
 mod sql;
 mod tamper;
@@ -55,6 +62,7 @@ fn settings(lake: &Path, epoch_bytes: usize) -> Settings {
         decode: config.decoding().unwrap(),
         engine: config.engine(config.identity.lateness_of_files(false)),
         finite: true,
+        rejects: None,
     }
 }
 

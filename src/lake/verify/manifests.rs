@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Read, Verdict};
+use super::{Read, Verdict, VerifiedGap};
 use crate::lake::ledger::{Ledger, Manifest, NO_HASH};
 use crate::lake::{LakeError, Place, state};
 
@@ -76,6 +76,14 @@ fn check_inputs(
             let reason = format!("continues at offset {}, but {next} came next", input.from);
             verdict.wrong(manifest.epoch, what, reason);
         }
+        let gaps = input.gaps.iter().map(|gap| VerifiedGap {
+            epoch: manifest.epoch,
+            topic: input.topic.clone(),
+            partition: input.partition,
+            gap: gap.clone(),
+        });
+        verdict.gaps.extend(gaps);
+        verdict.skipped += input.skipped;
         verdict.elements += input.counts.elements;
         verdict.accepted += input.counts.accepted;
         verdict.duplicate += input.counts.duplicate;

@@ -25,6 +25,7 @@ use super::ledger::{Ledger, Manifest};
 use super::log::{Files, HINT, LedgerKey};
 use super::{LakeError, Place, store};
 use crate::evidence::TABLES;
+use crate::model::SourceGap;
 
 /// How many problems are told one by one.
 const PROBLEMS_MAX: usize = 1_000;
@@ -65,6 +66,16 @@ pub struct Problem {
     pub reason: String,
 }
 
+/// A gap that the ledger explains.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VerifiedGap {
+    pub epoch: i64,
+    pub topic: String,
+    pub partition: i32,
+    #[serde(flatten)]
+    pub gap: SourceGap,
+}
+
 /// What a verification came to.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Verdict {
@@ -80,6 +91,10 @@ pub struct Verdict {
     pub duplicate: u64,
     pub rejected: u64,
     pub ignored: u64,
+    /// Offsets without a record: markers of transactions, records of aborted ones, compacted records.
+    pub skipped: u64,
+    /// Offsets that were never read because the source had lost them, and why that was accepted.
+    pub gaps: Vec<VerifiedGap>,
     /// Hash of the last manifest.
     pub head: String,
     /// Leaves.
