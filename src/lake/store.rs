@@ -17,6 +17,9 @@ pub(super) enum Put {
     Exists,
 }
 
+/// How many files are synced at once.
+const PUTS_AT_ONCE: usize = 8;
+
 /// Writes `bytes` at `path` if nothing is there, all or nothing, durable when it returns.
 ///
 /// A hard link fails when its name exists, which makes it the one create-if-absent that is atomic on every local file
@@ -55,14 +58,28 @@ pub(super) fn put_all(files: &[(PathBuf, &[u8])]) -> Result<(), LakeError> {
             create_dir(parent)?;
         }
     }
-    for (path, bytes) in files {
-        let beside = beside(path);
-        write_synced(&beside, bytes)?;
-        fs::rename(&beside, path).map_err(io("cannot create", path))?;
-    }
+    // Side by side: the file system then makes many of them durable in one go.
+    let share = files.len().div_ceil(PUTS_AT_ONCE).max(1);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = files
+            .chunks(share)
+            .map(|files| scope.spawn(move || files.iter().try_for_each(replace)))
+            .collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    })?;
     folders
         .into_iter()
         .try_for_each(|folder| sync_dir(&folder.join("file")))
+}
+
+fn replace((path, bytes): &(PathBuf, &[u8])) -> Result<(), LakeError> {
+    let beside = beside(path);
+    write_synced(&beside, bytes)?;
+    fs::rename(&beside, path).map_err(io("cannot create", path))
 }
 
 /// Makes the entry of `path` in its folder durable.

@@ -22,7 +22,7 @@ mod start;
 mod tiles;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -97,11 +97,14 @@ pub(super) struct Log {
     tree: Tree,
     /// Number of the last seal.
     sealed: u64,
-    /// By table, the version of its last commit that is sealed.
-    heads: BTreeMap<&'static str, u64>,
+    /// By table, the version of its last commit that is sealed, and its hash.
+    heads: Heads,
     /// By table, the hash of its checkpoint hint when that was sealed.
     hints: BTreeMap<&'static str, String>,
 }
+
+/// By table: version and hash of a commit.
+type Heads = BTreeMap<&'static str, (u64, String)>;
 
 /// A tree that has grown by an epoch which is not committed.
 #[derive(Debug)]
@@ -258,32 +261,65 @@ impl Log {
     }
 
     /// Seals what the tables' logs hold that is not sealed yet. To be called whenever tables were written to: after an
-    /// epoch, at a start, after upkeep. `epoch` is the last of which the tables hold everything.
-    pub(super) fn seal(&mut self, epoch: i64) -> Result<(), LakeError> {
+    /// epoch, at a start, after upkeep. `epoch` is the last of which the tables hold everything; `moved` says how many
+    /// commits a start had to make in a table, which may stand where others were sealed and lost.
+    pub(super) fn seal(
+        &mut self,
+        epoch: i64,
+        moved: &BTreeMap<&'static str, u64>,
+    ) -> Result<(), LakeError> {
         let mut seal = Seal {
             number: self.sealed + 1,
             key: self.key_number(),
             epoch,
             files: BTreeMap::new(),
+            again: BTreeSet::new(),
         };
         let mut heads = self.heads.clone();
         let mut hints = self.hints.clone();
         let mut new = false;
         for table in TABLES {
-            let mut add = |name: String, bytes: &[u8]| {
-                let key = (table.name.to_owned(), name);
-                seal.files.insert(key, hex(&sha256(bytes)));
-            };
-            let head = heads.get(table.name).copied();
+            let moved = moved.get(table.name).copied().unwrap_or(0);
+            let sealed = self.heads.get(table.name);
             // The last one that is sealed stands in every seal, so that a restart reads one seal only.
-            for version in head.unwrap_or(0).. {
+            let (mut first, mut lost) = (0, false);
+            if let Some((head, _)) = sealed {
+                // New commits stand behind the sealed ones; where they do not reach so far, sealed ones were lost.
+                let reaches = commit_name(head + moved);
+                lost = moved > 0 && self.files.read_table_log(table.name, &reaches)?.is_none();
+                first = if lost {
+                    (head + 1).saturating_sub(moved)
+                } else {
+                    *head
+                };
+            }
+            for version in first.. {
                 let name = commit_name(version);
                 let Some(bytes) = self.files.read_table_log(table.name, &name)? else {
                     break;
                 };
-                add(name, &bytes);
-                new |= heads.insert(table.name, version) != Some(version);
+                let hash = hex(&sha256(&bytes));
+                let key = (table.name.to_owned(), name.clone());
+                match sealed {
+                    Some((head, _)) if version <= *head && lost => {
+                        new |= seal.again.insert(key.clone());
+                    }
+                    Some((head, known)) if version == *head && *known != hash => {
+                        return Err(LakeError::Damaged {
+                            what: format!("tables/{}/_delta_log/{name}", table.name),
+                            reason: "it is not the file that was sealed".to_owned(),
+                        });
+                    }
+                    Some((head, _)) if version <= *head => (),
+                    _ => new = true,
+                }
+                seal.files.insert(key, hash.clone());
+                heads.insert(table.name, (version, hash));
             }
+            let mut add = |name: String, bytes: &[u8]| {
+                let key = (table.name.to_owned(), name);
+                seal.files.insert(key, hex(&sha256(bytes)));
+            };
             let Some(hint) = self.files.read_table_log(table.name, HINT)? else {
                 continue;
             };
