@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::{
-    Checkpoint, Files, Growth, Heads, Integrity, KEY_FILE, KeyChain, Seal, Secret, SigningKey,
+    Checkpoint, Files, Growth, Integrity, KEY_FILE, KeyChain, LastSeal, Seal, Secret, SigningKey,
     Tree, commit_version, damaged, digest, note,
 };
 use crate::evidence::TABLES;
@@ -122,10 +122,9 @@ impl Keys {
 /// Makes a key for a lake that was given none, and keeps it where only its owner can read it. If another writer was
 /// faster, its key is taken.
 fn make_key(path: &Path, origin: &str) -> Result<SigningKey, LakeError> {
-    let (_, secret) = SigningKey::generate(origin);
-    let beside = path.with_file_name(format!(".{KEY_FILE}.{}.tmp", std::process::id()));
-    // One that a crash has left is of no use: the key that counts is the one that was linked.
-    drop(std::fs::remove_file(&beside));
+    let (key, secret) = SigningKey::generate(origin);
+    let id = key.verifier().split('+').nth(1).unwrap_or_default();
+    let beside = path.with_file_name(format!(".{KEY_FILE}.{id}.tmp"));
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -290,11 +289,11 @@ fn other_key(chain: &KeyChain, keys: &Keys) -> LakeError {
     ))
 }
 
-/// Number and heads of the last seal.
-pub(super) fn last_seal(files: &Files, chain: &KeyChain) -> Result<(u64, Heads), LakeError> {
+/// What the last seal says; nothing is sealed before the first.
+pub(super) fn last_seal(files: &Files, chain: &KeyChain) -> Result<LastSeal, LakeError> {
     let names = files.list("")?;
     let Some(number) = names.iter().filter_map(|name| Seal::number(name)).max() else {
-        return Ok((0, Heads::new()));
+        return Ok(LastSeal::default());
     };
     let name = Seal::name(number);
     let bytes = files.read(&name)?.unwrap_or_default();
@@ -302,15 +301,20 @@ pub(super) fn last_seal(files: &Files, chain: &KeyChain) -> Result<(u64, Heads),
     let key = key.ok_or_else(|| damaged(&name, "it names no key of this ledger"))?;
     let seal = Seal::open(&bytes, &chain.origin, &key.verifier)
         .map_err(|reason| damaged(&name, reason))?;
-    let mut heads = Heads::new();
+    let mut last = LastSeal {
+        number,
+        epoch: seal.epoch,
+        ..LastSeal::default()
+    };
     for ((table, file), sha256) in seal.files {
         let known = TABLES.into_iter().find(|known| known.name == table);
         if let (Some(known), Some(version)) = (known, commit_version(&file)) {
-            let head = heads.entry(known.name).or_insert((version, sha256.clone()));
+            let head = last.heads.entry(known.name);
+            let head = head.or_insert((version, sha256.clone()));
             if version > head.0 {
                 *head = (version, sha256);
             }
         }
     }
-    Ok((number, heads))
+    Ok(last)
 }
