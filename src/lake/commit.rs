@@ -115,9 +115,10 @@ impl Lake {
                 lake.last_adds.insert(files.table.clone(), manifest.epoch);
             }
         }
-        recovered.tables_moved = lake.roll_forward_all(&manifests).await?;
+        let moved = lake.roll_forward_all(&manifests).await?;
+        recovered.tables_moved = moved.values().sum::<u64>() as usize;
         if let Some(log) = &mut lake.log {
-            log.seal(last_epoch)?;
+            log.seal(last_epoch, &moved)?;
         }
         if let Some(last) = manifests.last() {
             lake.base_epoch = last.state.base_epoch;
@@ -149,9 +150,12 @@ impl Lake {
         Ok(manifests)
     }
 
-    /// Makes every table hold what the ledger says it holds.
-    async fn roll_forward_all(&mut self, manifests: &[Manifest]) -> Result<usize, LakeError> {
-        let mut moved = 0;
+    /// Makes every table hold what the ledger says it holds. Gives how many commits each needed.
+    async fn roll_forward_all(
+        &mut self,
+        manifests: &[Manifest],
+    ) -> Result<BTreeMap<&'static str, u64>, LakeError> {
+        let mut moved = BTreeMap::new();
         for (table, schema) in self.tables.iter_mut().zip(crate::evidence::TABLES) {
             let at = table.epoch().await?;
             if at > self.last_epoch {
@@ -169,7 +173,9 @@ impl Lake {
                 }
                 if let Some(files) = files_of(manifest, schema.name) {
                     check_staged(&self.staging.root, files)?;
-                    moved += usize::from(table.roll_forward(manifest, files).await?);
+                    if table.roll_forward(manifest, files).await? {
+                        *moved.entry(schema.name).or_default() += 1;
+                    }
                 }
             }
         }
@@ -353,7 +359,7 @@ impl Lake {
                 .unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
         }
         if let Some(log) = &mut self.log {
-            log.seal(manifest.epoch)?;
+            log.seal(manifest.epoch, &BTreeMap::new())?;
         }
         Ok(manifest)
     }

@@ -25,6 +25,9 @@ use object_store::{
     Result, UploadPart,
 };
 
+/// How many files are synced at once.
+const PUTS_AT_ONCE: usize = 8;
+
 /// The store. Its root is the file system's, as Delta wants it.
 #[derive(Debug)]
 pub(super) struct SyncedLocal {
@@ -58,20 +61,22 @@ impl SyncedLocal {
     /// Writes many files, each replacing what is there, all durable when it returns: a folder is synced once for all of
     /// its files.
     pub(super) fn put_all(&self, files: &[(PathBuf, &[u8])]) -> io::Result<()> {
-        let mut folders = BTreeSet::new();
-        for (path, bytes) in files {
-            let Begun { mut file, beside } = self.disk.begin(path)?;
-            let written = file
-                .write_all(bytes)
-                .and_then(|()| self.disk.sync(&file))
-                .and_then(|()| fs::rename(&beside, path));
-            if written.is_err() {
-                // It has failed already; what is left beside is garbage that no reader looks at.
-                drop(fs::remove_file(&beside));
-            }
-            written?;
-            folders.insert(folder_of(path));
-        }
+        // Side by side: the file system then makes many of them durable in one go.
+        let share = files.len().div_ceil(PUTS_AT_ONCE).max(1);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = files
+                .chunks(share)
+                .map(|files| {
+                    scope.spawn(move || files.iter().try_for_each(|file| self.disk.replace(file)))
+                })
+                .collect();
+            threads.into_iter().try_for_each(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+        })?;
+        let folders: BTreeSet<&Path> = files.iter().map(|(path, _)| folder_of(path)).collect();
         folders
             .into_iter()
             .try_for_each(|folder| self.disk.sync_folder(folder))
@@ -220,6 +225,20 @@ impl Disk {
             drop(fs::remove_file(&beside));
         }
         placed
+    }
+
+    /// Writes a file in place of the one that is there. Its folder is not synced yet.
+    fn replace(&self, (path, bytes): &(PathBuf, &[u8])) -> io::Result<()> {
+        let Begun { mut file, beside } = self.begin(path)?;
+        let written = file
+            .write_all(bytes)
+            .and_then(|()| self.sync(&file))
+            .and_then(|()| fs::rename(&beside, path));
+        if written.is_err() {
+            // It has failed already; what is left beside is garbage that no reader looks at.
+            drop(fs::remove_file(&beside));
+        }
+        written
     }
 
     fn begin(&self, path: &Path) -> io::Result<Begun> {

@@ -604,6 +604,29 @@ fn a_crash_before_the_tree_was_written_leaves_nothing_to_be_seen_after_the_next_
 }
 
 #[test]
+fn a_commit_that_was_sealed_and_lost_is_made_again_and_one_that_was_altered_is_not_taken() {
+    let made = Made::half(46);
+    let log = made.lake.join("tables/epochs/_delta_log");
+    let last = made.epochs();
+    let path = log.join(format!("{last:020}.json"));
+    let before = fs::read_to_string(&path).unwrap();
+    fs::write(&path, before.replace("WRITE", "WRITF")).unwrap();
+    let error = made.finish(signed(FIRST, None)).unwrap_err();
+    assert!(
+        error.integrity() && error.to_string().contains("sealed"),
+        "{error}"
+    );
+    fs::remove_file(&path).unwrap();
+    made.finish(signed(FIRST, None)).unwrap();
+    assert_eq!(check(&made.lake).problems, []);
+    assert_ne!(
+        fs::read_to_string(&path).unwrap(),
+        before,
+        "it has another time"
+    );
+}
+
+#[test]
 fn keys_are_changed_with_the_word_of_the_one_before() {
     let made = Made::half(42);
     let half = made.epochs();

@@ -22,7 +22,7 @@ mod start;
 mod tiles;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::ledger::Manifest;
@@ -94,12 +94,18 @@ pub(super) struct Log {
     chain: KeyChain,
     key: SigningKey,
     tree: Tree,
-    /// Number of the last seal.
-    sealed: u64,
-    /// By table, the version of its last commit that is sealed.
-    heads: BTreeMap<&'static str, u64>,
+    sealed: LastSeal,
     /// By table, the hash of its checkpoint hint when that was sealed.
     hints: BTreeMap<&'static str, String>,
+}
+
+/// What the last seal says.
+#[derive(Clone, Debug, Default)]
+struct LastSeal {
+    number: u64,
+    epoch: i64,
+    /// By table: version and hash of its last commit.
+    heads: BTreeMap<&'static str, (u64, String)>,
 }
 
 /// A tree that has grown by an epoch which is not committed.
@@ -201,7 +207,7 @@ impl Log {
             start::sign_last(&files, &chain, &keys, last, last_hash)?;
         }
         start::rotate(&files, &mut chain, &keys, epoch + 1)?;
-        let (sealed, heads) = start::last_seal(&files, &chain)?;
+        let sealed = start::last_seal(&files, &chain)?;
         Event::Signing {
             verifier: keys.own.verifier(),
             in_lake: integrity.signing_key.is_none(),
@@ -213,7 +219,6 @@ impl Log {
             key: keys.own,
             tree,
             sealed,
-            heads,
             hints: BTreeMap::new(),
         }))
     }
@@ -257,59 +262,145 @@ impl Log {
     }
 
     /// Seals what the tables' logs hold that is not sealed yet. To be called whenever tables were written to: after an
-    /// epoch, at a start, after upkeep. `epoch` is the last of which the tables hold everything.
-    pub(super) fn seal(&mut self, epoch: i64) -> Result<(), LakeError> {
-        let mut seal = Seal {
-            number: self.sealed + 1,
-            key: self.key_number(),
-            epoch,
-            files: BTreeMap::new(),
-        };
-        let mut heads = self.heads.clone();
-        let mut hints = self.hints.clone();
-        let mut new = false;
-        for table in TABLES {
-            let mut add = |name: String, bytes: &[u8]| {
-                let key = (table.name.to_owned(), name);
-                seal.files.insert(key, hex(&sha256(bytes)));
-            };
-            let head = heads.get(table.name).copied();
-            // The last one that is sealed stands in every seal, so that a restart reads one seal only.
-            for version in head.unwrap_or(0).. {
-                let name = commit_name(version);
-                let Some(bytes) = self.files.read_table_log(table.name, &name)? else {
-                    break;
-                };
-                add(name, &bytes);
-                new |= heads.insert(table.name, version) != Some(version);
+    /// epoch, at a start, after upkeep. `epoch` is the last of which the tables hold everything; `moved` says how many
+    /// commits a start had to make in a table, which may stand where others were sealed and lost.
+    pub(super) fn seal(
+        &mut self,
+        epoch: i64,
+        moved: &BTreeMap<&'static str, u64>,
+    ) -> Result<(), LakeError> {
+        for _ in 0..SEALS_TRIED {
+            if self.try_seal(epoch, moved)? {
+                return Ok(());
             }
-            let Some(hint) = self.files.read_table_log(table.name, HINT)? else {
-                continue;
-            };
-            let hash = hex(&sha256(&hint));
-            if hints.insert(table.name, hash.clone()).as_ref() != Some(&hash) {
-                new = true;
-                // A reader may start from any of them, whatever the hint says.
-                let names = self.files.list_table_log(table.name)?;
-                for name in names.into_iter().filter(|name| is_checkpoint(name)) {
-                    if let Some(bytes) = self.files.read_table_log(table.name, &name)? {
-                        add(name, &bytes);
-                    }
-                }
-                add(HINT.to_owned(), &hint);
-            }
+            // A writer that is about to lose may have sealed what it saw, which is as true as what this one sees.
+            self.sealed = start::last_seal(&self.files, &self.chain)?;
         }
-        if new {
-            let name = Seal::name(seal.number);
-            let bytes = seal.sign(&self.chain.origin, &self.key);
-            if !self.files.put_once(&name, &bytes)? {
-                return Err(LakeError::Fenced { epoch });
+        Err(LakeError::Fenced { epoch })
+    }
+
+    /// Whether everything is sealed now; not if another seal took the number.
+    fn try_seal(
+        &mut self,
+        epoch: i64,
+        moved: &BTreeMap<&'static str, u64>,
+    ) -> Result<bool, LakeError> {
+        let mut next = Next {
+            seal: Seal {
+                number: self.sealed.number + 1,
+                key: self.key_number(),
+                epoch: epoch.max(self.sealed.epoch),
+                files: BTreeMap::new(),
+                again: BTreeSet::new(),
+            },
+            heads: self.sealed.heads.clone(),
+            hints: self.hints.clone(),
+            new: epoch > self.sealed.epoch,
+        };
+        for table in TABLES {
+            let moved = moved.get(table.name).copied().unwrap_or(0);
+            self.list_commits(table.name, moved, &mut next)?;
+            self.list_checkpoints(table.name, &mut next)?;
+        }
+        // Nothing new means that a start found nothing to do.
+        if next.new {
+            let bytes = next.seal.sign(&self.chain.origin, &self.key);
+            if !self.files.put_once(&Seal::name(next.seal.number), &bytes)? {
+                return Ok(false);
             }
-            (self.sealed, self.heads, self.hints) = (seal.number, heads, hints);
+            self.sealed = LastSeal {
+                number: next.seal.number,
+                epoch: next.seal.epoch,
+                heads: next.heads,
+            };
+            self.hints = next.hints;
+        }
+        Ok(true)
+    }
+
+    /// Lists the commits of a table from the last that is sealed on: that one stands in every seal, so that a restart
+    /// reads one seal only.
+    fn list_commits(
+        &self,
+        table: &'static str,
+        moved: u64,
+        next: &mut Next,
+    ) -> Result<(), LakeError> {
+        let sealed = self.sealed.heads.get(table);
+        let (mut first, mut lost) = (0, false);
+        if let Some((head, _)) = sealed {
+            // New commits stand behind the sealed ones; where they do not reach so far, sealed ones were lost.
+            let reaches = commit_name(head + moved);
+            lost = moved > 0 && self.files.read_table_log(table, &reaches)?.is_none();
+            first = if lost {
+                (head + 1).saturating_sub(moved)
+            } else {
+                *head
+            };
+        }
+        for version in first.. {
+            let name = commit_name(version);
+            let Some(bytes) = self.files.read_table_log(table, &name)? else {
+                break;
+            };
+            let hash = hex(&sha256(&bytes));
+            let key = (table.to_owned(), name.clone());
+            match sealed {
+                Some((head, _)) if version <= *head && lost => {
+                    next.new |= next.seal.again.insert(key.clone());
+                }
+                Some((head, known)) if version == *head && *known != hash => {
+                    return Err(LakeError::Damaged {
+                        what: format!("tables/{table}/_delta_log/{name}"),
+                        reason: "it is not the file that was sealed".to_owned(),
+                    });
+                }
+                Some((head, _)) if version <= *head => (),
+                _ => next.new = true,
+            }
+            next.seal.files.insert(key, hash.clone());
+            next.heads.insert(table, (version, hash));
         }
         Ok(())
     }
+
+    /// Lists the checkpoints of a table's log, when the hint that points at them has changed.
+    fn list_checkpoints(&self, table: &'static str, next: &mut Next) -> Result<(), LakeError> {
+        let Some(hint) = self.files.read_table_log(table, HINT)? else {
+            return Ok(());
+        };
+        let hash = hex(&sha256(&hint));
+        if next.hints.insert(table, hash.clone()).as_ref() == Some(&hash) {
+            return Ok(());
+        }
+        next.new = true;
+        // A reader may start from any of them, whatever the hint says.
+        for name in self.files.list_table_log(table)? {
+            if is_checkpoint(&name)
+                && let Some(bytes) = self.files.read_table_log(table, &name)?
+            {
+                let key = (table.to_owned(), name);
+                next.seal.files.insert(key, hex(&sha256(&bytes)));
+            }
+        }
+        next.seal
+            .files
+            .insert((table.to_owned(), HINT.to_owned()), hash);
+        Ok(())
+    }
 }
+
+/// A seal in the making, and what will be sealed with it.
+struct Next {
+    seal: Seal,
+    heads: BTreeMap<&'static str, (u64, String)>,
+    hints: BTreeMap<&'static str, String>,
+    /// Whether there is anything that was not sealed before.
+    new: bool,
+}
+
+/// How often the number of a seal may be taken by another writer.
+const SEALS_TRIED: usize = 3;
 
 /// The file in which a Delta log says where its last checkpoint is.
 pub(super) const HINT: &str = "_last_checkpoint";

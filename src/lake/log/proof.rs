@@ -181,3 +181,57 @@ impl Proof {
             .map_err(|_| "the row is not the one at its leaf".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::lake::log::SigningKey;
+
+    fn proof(row: &[u8]) -> (Proof, SigningKey) {
+        let (key, _) = SigningKey::generate("keytrail/main");
+        let entry = crate::lake::log::leaf_hash(&sha256(row));
+        let head = Checkpoint {
+            origin: "keytrail/main".to_owned(),
+            size: 1,
+            root: entry,
+            epoch: 1,
+            manifest_sha256: "00".repeat(32),
+        };
+        let proof = Proof {
+            row: row.to_vec(),
+            index: 0,
+            path: Vec::new(),
+            checkpoint: head.sign(&key),
+        };
+        (proof, key)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_and_holds(row in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let (proof, key) = proof(&row);
+            let read = Proof::parse(&proof.to_bytes()).unwrap();
+            prop_assert_eq!(&read, &proof);
+            prop_assert!(read.verify(key.verifier()).is_ok());
+        }
+
+        #[test]
+        fn no_single_byte_can_be_changed(row in proptest::collection::vec(any::<u8>(), 0..60), at in any::<prop::sample::Index>(), by in 1_u8..) {
+            let (proof, key) = proof(&row);
+            let mut bytes = proof.to_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] ^= by;
+            let holds = Proof::parse(&bytes).and_then(|proof| proof.verify(key.verifier()));
+            prop_assert!(holds.is_err(), "byte {at}");
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_fail_in_another_way(bytes in "(c2sp.org/tlog-proof@v1\n)?(extra [A-Za-z0-9=]{0,8}\n)?(index [0-9]{1,20}\n)?([A-Za-z0-9+/=]{43,45}\n){0,3}\n?(.|\n){0,40}") {
+            let (_, key) = proof(b"");
+            let read = Proof::parse(bytes.as_bytes()).and_then(|proof| proof.verify(key.verifier()));
+            prop_assert!(read.is_err());
+        }
+    }
+}

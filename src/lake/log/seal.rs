@@ -1,12 +1,15 @@
 //! Signed lists of what the tables' own logs hold: a commit of a Delta table is made after the manifest that decided it,
 //! so no manifest can name it, and it says more than the manifest does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::note::{self, SigningKey};
 
 /// Says what kind of note it is.
 const KIND: &str = "keytrail/seal/v1";
+
+/// How the line of a file begins that was sealed before and had to be written anew.
+const AGAIN: &str = "again ";
 
 /// One list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub(in crate::lake) struct Seal {
     pub(in crate::lake) epoch: i64,
     /// SHA-256 of files in the tables' `_delta_log`, by table and name: those that are new, and those that changed.
     pub(in crate::lake) files: BTreeMap<(String, String), String>,
+    /// Those of them that were sealed before, were lost, and were written anew by a start that found them missing.
+    pub(in crate::lake) again: BTreeSet<(String, String)>,
 }
 
 impl Seal {
@@ -39,8 +44,10 @@ impl Seal {
             "{KIND}\n{origin}\nseal {}\nkey {}\nepoch {}\n",
             self.number, self.key, self.epoch
         );
-        for ((table, file), sha256) in &self.files {
-            text.push_str(&format!("{table} {file} {sha256}\n"));
+        for (key, sha256) in &self.files {
+            let (table, file) = key;
+            let again = if self.again.contains(key) { AGAIN } else { "" };
+            text.push_str(&format!("{again}{table} {file} {sha256}\n"));
         }
         text
     }
@@ -75,16 +82,21 @@ impl Seal {
             key: u32::try_from(number("key ")?).map_err(|_| malformed())?,
             epoch: number("epoch ")?,
             files: BTreeMap::new(),
+            again: BTreeSet::new(),
         };
         for line in lines {
-            let mut words = line.split(' ');
+            let once = line.strip_prefix(AGAIN);
+            let mut words = once.unwrap_or(line).split(' ');
             let (Some(table), Some(file), Some(sha256)) =
                 (words.next(), words.next(), words.next())
             else {
                 return Err(malformed());
             };
-            seal.files
-                .insert((table.to_owned(), file.to_owned()), sha256.to_owned());
+            let key = (table.to_owned(), file.to_owned());
+            if once.is_some() {
+                seal.again.insert(key.clone());
+            }
+            seal.files.insert(key, sha256.to_owned());
         }
         if seal.text(origin) == text {
             Ok(seal)
@@ -105,7 +117,10 @@ mod tests {
             number: 3,
             key: 1,
             epoch: 2,
-            files: BTreeMap::from([(("usage".to_owned(), "0.json".to_owned()), "ab".to_owned())]),
+            files: ["0.json", "1.json"]
+                .map(|file| (("usage".to_owned(), file.to_owned()), "ab".to_owned()))
+                .into(),
+            again: BTreeSet::from([("usage".to_owned(), "1.json".to_owned())]),
         };
         let bytes = seal.sign("keytrail/main", &key);
         assert_eq!(Seal::claimed_key(&bytes), Some(1));

@@ -1,14 +1,13 @@
 //! What a start does with the log: it finds the keys, holds the last checkpoints to their manifests, takes up the tree,
 //! and does what a crash has left undone after the last manifest.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
 use super::{
-    Checkpoint, Files, Growth, Integrity, KEY_FILE, KeyChain, Seal, Secret, SigningKey, Tree,
-    commit_version, damaged, digest, note,
+    Checkpoint, Files, Growth, Integrity, KEY_FILE, KeyChain, LastSeal, Seal, Secret, SigningKey,
+    Tree, commit_version, damaged, digest, note,
 };
 use crate::evidence::TABLES;
 use crate::lake::ledger::Manifest;
@@ -119,7 +118,8 @@ impl Keys {
     }
 }
 
-/// Makes a key for a lake that was given none, and keeps it where only its owner can read it.
+/// Makes a key for a lake that was given none, and keeps it where only its owner can read it. If another writer was
+/// faster, its key is taken.
 fn make_key(place: &Place, origin: &str) -> Result<SigningKey, LakeError> {
     if !place.local() {
         let reason = format!(
@@ -128,20 +128,33 @@ fn make_key(place: &Place, origin: &str) -> Result<SigningKey, LakeError> {
         );
         return Err(LakeError::Key(reason));
     }
-    let (key, secret) = SigningKey::generate(origin);
     let path = place.file_path();
+    let (key, secret) = SigningKey::generate(origin);
+    let id = key.verifier().split('+').nth(1).unwrap_or_default();
+    let beside = path.with_file_name(format!(".{KEY_FILE}.{id}.tmp"));
     OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(&path)
+        .open(&beside)
         .and_then(|mut file| {
             file.write_all(format!("{secret}\n").as_bytes())?;
-            file.sync_all()?;
-            File::open(path.parent().unwrap_or(&path))?.sync_all()
+            file.sync_all()
         })
-        .map_err(io("cannot write", place))?;
-    Ok(key)
+        .map_err(io("cannot write", &beside))?;
+    let linked = std::fs::hard_link(&beside, &path);
+    std::fs::remove_file(&beside).map_err(io("cannot remove", &beside))?;
+    if let Err(error) = linked
+        && error.kind() != std::io::ErrorKind::AlreadyExists
+    {
+        return Err(io("cannot create", path)(error));
+    }
+    File::open(path.parent().unwrap_or(&path))
+        .and_then(|folder| folder.sync_all())
+        .map_err(io("cannot sync", place))?;
+    let kept = store::read(place)?.unwrap_or_default();
+    SigningKey::parse(&String::from_utf8_lossy(&kept), origin)
+        .map_err(|reason| LakeError::Key(format!("{}: {reason}", place.display())))
 }
 
 /// Checks the last checkpoints against their manifests. The very last may not be there yet.
@@ -285,14 +298,11 @@ fn other_key(chain: &KeyChain, keys: &Keys) -> LakeError {
     ))
 }
 
-/// Number and heads of the last seal.
-pub(super) fn last_seal(
-    files: &Files,
-    chain: &KeyChain,
-) -> Result<(u64, BTreeMap<&'static str, u64>), LakeError> {
+/// What the last seal says; nothing is sealed before the first.
+pub(super) fn last_seal(files: &Files, chain: &KeyChain) -> Result<LastSeal, LakeError> {
     let names = files.list("")?;
     let Some(number) = names.iter().filter_map(|name| Seal::number(name)).max() else {
-        return Ok((0, BTreeMap::new()));
+        return Ok(LastSeal::default());
     };
     let name = Seal::name(number);
     let bytes = files.read(&name)?.unwrap_or_default();
@@ -300,13 +310,20 @@ pub(super) fn last_seal(
     let key = key.ok_or_else(|| damaged(&name, "it names no key of this ledger"))?;
     let seal = Seal::open(&bytes, &chain.origin, &key.verifier)
         .map_err(|reason| damaged(&name, reason))?;
-    let mut heads = BTreeMap::new();
-    for (table, file) in seal.files.keys() {
+    let mut last = LastSeal {
+        number,
+        epoch: seal.epoch,
+        ..LastSeal::default()
+    };
+    for ((table, file), sha256) in seal.files {
         let known = TABLES.into_iter().find(|known| known.name == table);
-        if let (Some(known), Some(version)) = (known, commit_version(file)) {
-            let head = heads.entry(known.name).or_insert(version);
-            *head = version.max(*head);
+        if let (Some(known), Some(version)) = (known, commit_version(&file)) {
+            let head = last.heads.entry(known.name);
+            let head = head.or_insert((version, sha256.clone()));
+            if version > head.0 {
+                *head = (version, sha256);
+            }
         }
     }
-    Ok((number, heads))
+    Ok(last)
 }
