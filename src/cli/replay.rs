@@ -82,6 +82,7 @@ pub(super) fn settings(config: &Config, lake: PathBuf, lateness: Span) -> Result
         epoch_age: config.lake.epoch_age.duration(),
         epoch_bytes: config.lake.epoch_bytes,
         snapshot_epochs: config.lake.snapshot_epochs,
+        lease: config.lake.lease.duration(),
         decode: config.decoding()?,
         engine: config.engine(lateness),
         finite: false,

@@ -27,6 +27,9 @@ pub(super) struct Run {
     /// End when every partition has been read to its end, and settle what waits for more
     #[arg(long)]
     until_end: bool,
+    /// Wait beside the writer that is active, follow it, and take over when it has been silent for lake.lease
+    #[arg(long)]
+    standby: bool,
 }
 
 impl Run {
@@ -71,8 +74,16 @@ impl Run {
         let stop = Stop::default();
         stop_on_signals(&stop)?;
         let view = Arc::new(View::default());
-        let outcome = pipeline::run(
+        let mut warm = None;
+        if self.standby {
+            warm = pipeline::stand_by(&settings, &stop)?;
+            if warm.is_none() {
+                return Ok(());
+            }
+        }
+        let outcome = pipeline::run_from(
             &settings,
+            warm,
             |positions| {
                 let kafka = Kafka::connect(
                     &brokers,

@@ -7,8 +7,9 @@ use super::ledger::{InputRange, Ledger, Manifest, NO_HASH, TableFiles};
 use super::stage::Staging;
 use super::tables::{self, LakeTable};
 use super::{LakeError, state};
-use crate::engine::{EpochContext, EvidenceEpoch, Loaded, State};
+use crate::engine::{EpochContext, EvidenceEpoch, State};
 use crate::evidence::{Epochs, EpochsRow, Ledger as Place, Rows};
+use crate::failpoint;
 use crate::model::{hex, sha256};
 
 /// The writer's end of a lake. There is one per job; a second one loses at the first put.
@@ -30,7 +31,6 @@ pub struct Lake {
 #[derive(Debug)]
 pub struct Recovered {
     pub epoch: i64,
-    pub state: Loaded,
     /// Next offset of every partition that was ever read, by cluster, topic and partition.
     pub positions: BTreeMap<(String, String, i32), i64>,
     /// Table commits that the ledger had decided and a crash had prevented.
@@ -76,11 +76,11 @@ impl Lake {
         };
         let mut recovered = Recovered {
             epoch: last_epoch,
-            state: Loaded::default(),
             positions: BTreeMap::new(),
             tables_moved: 0,
         };
         let manifests = lake.read_chain()?;
+        failpoint::pass("recovery.chain-read");
         lake.tables = tables::open_all(root, job).await?;
         for manifest in &manifests {
             for input in &manifest.inputs {
@@ -92,9 +92,9 @@ impl Lake {
             }
         }
         recovered.tables_moved = lake.roll_forward_all(&manifests).await?;
+        failpoint::pass("recovery.tables-moved");
         if let Some(last) = manifests.last() {
             lake.base_epoch = last.state.base_epoch;
-            recovered.state = state::read(root, &lake.ledger, last)?;
         }
         Ok((lake, recovered))
     }
@@ -264,6 +264,7 @@ impl Lake {
             .into_iter()
             .map(|(table, files)| table.roll_forward(&manifest, files));
         futures::future::try_join_all(moves).await?;
+        failpoint::pass("epochs.before-row");
         for (table, files) in epochs {
             table.roll_forward(&manifest, files).await?;
         }
@@ -300,7 +301,7 @@ const fn build() -> &'static str {
 }
 
 /// A name that no other writer has: process and start time. It need not be secret, only different.
-fn writer_name() -> String {
+pub(super) fn writer_name() -> String {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LakeError, io, store};
 use crate::engine::LaneCounts;
+use crate::failpoint;
 use crate::model::{hex, sha256};
 
 /// Stands in the first manifest where the hash of the one before would stand.
@@ -186,7 +187,9 @@ impl Ledger {
     pub(super) fn commit(&self, manifest: &Manifest) -> Result<String, LakeError> {
         let bytes = manifest.bytes();
         let path = self.path(manifest.epoch);
+        failpoint::reach("ledger.before-put").map_err(io("cannot write", &path))?;
         let exists = store::put_if_absent(&path, &bytes)? == store::Put::Exists;
+        failpoint::reach("ledger.after-put").map_err(io("cannot write", &path))?;
         if exists && store::read(&path)?.as_deref() != Some(&bytes) {
             return Err(LakeError::Fenced {
                 epoch: manifest.epoch,

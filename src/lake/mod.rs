@@ -4,10 +4,12 @@
 //! ```text
 //! DIR/ledger/epoch-000000000001.json      the commit point, chained by hash
 //! DIR/state/epoch-000000000001-….zst      what the engine remembers
+//! DIR/lease.json                          who is writing, as a courtesy
 //! DIR/tables/activity/…                   Delta tables: staged parquet first, visible after the ledger says so
 //! ```
 
 mod commit;
+mod lease;
 mod ledger;
 mod stage;
 mod state;
@@ -20,8 +22,11 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use commit::{Lake, Pending, Recovered};
+pub use lease::{Lease, Watch};
 pub use ledger::{InputRange, Manifest, PartitionCounts, StagedFile, TableFiles};
 pub use stage::{Staging, TableStaging};
+pub use state::{EpochState, last_epoch, states_between};
+pub use tables::has_log;
 pub use verify::{Problem, Verdict, verify};
 
 /// Folder of the tables within a lake.
@@ -37,7 +42,7 @@ pub enum LakeError {
         source: std::io::Error,
     },
     #[error(
-        "another writer committed epoch {epoch} of this lake; this one stops. Run one writer per job, or give the second its own lake"
+        "another writer committed epoch {epoch} of this lake; this one stops. Run one writer per job and the second with --standby, or give the second its own lake"
     )]
     Fenced { epoch: i64 },
     #[error(

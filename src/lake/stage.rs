@@ -19,6 +19,7 @@ use parquet::schema::types::ColumnPath;
 use super::ledger::{StagedFile, TableFiles};
 use super::{LakeError, TABLES_DIR, io, store};
 use crate::evidence::Table;
+use crate::failpoint;
 use crate::model::{Day, Digest, hex};
 
 /// Columns whose values are long or differ in every row: a dictionary of them is a second copy, and their smallest and
@@ -201,6 +202,7 @@ impl Partition {
         let full = full_path(root, table, &self.path);
         counted.file.sync_all().map_err(io("cannot sync", &full))?;
         store::sync_dir(&full)?;
+        failpoint::reach("parquet.written").map_err(io("cannot write", &full))?;
         Ok(StagedFile {
             path: self.path,
             partition_values,

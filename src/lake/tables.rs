@@ -15,6 +15,7 @@ use url::Url;
 use super::ledger::{Manifest, StagedFile, TableFiles};
 use super::{LakeError, TABLES_DIR, store};
 use crate::evidence::{TABLES, Table};
+use crate::failpoint;
 use crate::telemetry::Event;
 
 /// How often a commit is looked at again before it is given up. Each look rereads the table.
@@ -94,8 +95,12 @@ impl LakeTable {
                     wanted: manifest.epoch,
                 });
             }
+            failpoint::pass("table.before-commit");
             match self.commit(manifest, files).await {
-                Ok(()) => return Ok(true),
+                Ok(()) => {
+                    failpoint::pass("table.committed");
+                    return Ok(true);
+                }
                 Err(error) => {
                     let reason = error.to_string();
                     Event::TableRetried {
@@ -167,6 +172,7 @@ pub(super) async fn open_all(root: &Path, job: &str) -> Result<Vec<LakeTable>, L
     let mut tables = Vec::with_capacity(TABLES.len());
     for table in TABLES {
         tables.push(LakeTable::open(root, table, job).await?);
+        failpoint::pass("recovery.table-opened");
     }
     Ok(tables)
 }
@@ -181,9 +187,14 @@ pub(super) fn folder_url(folder: &Path) -> Result<Url, LakeError> {
     })
 }
 
-/// Whether the folder holds a Delta log.
-pub(super) fn has_log(folder: &Path) -> bool {
-    folder.join("_delta_log").is_dir()
+/// Whether the folder holds a Delta log. A folder for it is none: whoever made it may have been stopped before its first
+/// commit, by a crash or a full disk, and then the table is still to be created.
+pub fn has_log(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder.join("_delta_log"));
+    entries.is_ok_and(|entries| {
+        let mut names = entries.flatten().map(|entry| entry.file_name());
+        names.any(|name| name.to_string_lossy().ends_with(".json"))
+    })
 }
 
 async fn create(delta: DeltaTable, table: &'static Table) -> Result<DeltaTable, DeltaTableError> {

@@ -10,6 +10,7 @@ use super::Settings;
 use super::turns::Turn;
 use crate::decode::{self, Opened};
 use crate::engine::{Decided, Engine, EpochContext, EventRows, EvidenceEpoch, State};
+use crate::failpoint;
 use crate::lake::{LakeError, Staging, TableFiles, TableStaging};
 use crate::model::{DecodedRecord, RawRecord};
 
@@ -144,6 +145,7 @@ fn build(
     let mut tables: Vec<TableStaging<'_>> = Vec::new();
     let mut stage = |rows: &mut EventRows| -> Result<(), LakeError> {
         let batches = rows.take();
+        failpoint::pass("rows.built");
         if tables.is_empty() {
             tables.extend(batches.iter().map(|(table, _)| staging.begin(table, epoch)));
         }

@@ -18,7 +18,7 @@ use url::Url;
 
 use super::QueryError;
 use crate::evidence::{TABLES, Table};
-use crate::lake::TABLES_DIR;
+use crate::lake::{TABLES_DIR, has_log};
 
 /// Memory that one query may use before it fails.
 const MEMORY_MAX: usize = 4 << 30;
@@ -119,7 +119,7 @@ impl Session {
         epoch: i64,
     ) -> Result<(), QueryError> {
         let folder = tables.join(table.name);
-        if !folder.join("_delta_log").is_dir() {
+        if !has_log(&folder) {
             let empty = MemTable::try_new(table.schema(), vec![vec![]])?;
             self.context.register_table(table.name, Arc::new(empty))?;
             return Ok(());

@@ -47,6 +47,7 @@ fn settings(lake: &Path, epoch_bytes: usize) -> Settings {
         epoch_age: Duration::from_secs(600),
         epoch_bytes,
         snapshot_epochs: 4,
+        lease: config.lake.lease.duration(),
         decode: config.decoding().unwrap(),
         engine: config.engine(config.identity.lateness_of_files(false)),
         finite: true,
