@@ -5,6 +5,7 @@
 #[path = "../support/estate.rs"]
 mod estate;
 
+mod chaos;
 mod cli;
 mod investigate;
 mod kafka;
