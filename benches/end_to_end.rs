@@ -126,6 +126,7 @@ fn replay(logs: &Path, lake: &Path, sign: bool) {
             sign,
             ..Integrity::default()
         },
+        lease: config.lake.lease.duration(),
         decode: config.decoding().expect("the defaults are valid"),
         engine: config.engine(config.identity.lateness_of_files(true)),
         finite: true,

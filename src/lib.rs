@@ -34,6 +34,9 @@ pub mod engine;
 pub mod simulate;
 
 #[cfg(feature = "shell")]
+pub mod failpoint;
+
+#[cfg(feature = "shell")]
 pub mod telemetry;
 
 #[cfg(feature = "shell")]

@@ -25,13 +25,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     // What it says must not come from what it tests, so it knows only the words.
     ("simulate", &["model"]),
     // ── the line: nothing below may be imported above ──
+    ("failpoint", &[]),
     ("telemetry", &["model"]),
     (
         "config",
         &["model", "decode", "attribute", "detect", "engine"],
     ),
     ("ingest", &["model", "telemetry", "config"]),
-    ("lake", &["model", "evidence", "engine", "telemetry"]),
+    (
+        "lake",
+        &["model", "evidence", "engine", "failpoint", "telemetry"],
+    ),
     ("live", &["model", "engine", "lake"]),
     (
         "pipeline",
@@ -39,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "model",
             "decode",
             "engine",
+            "failpoint",
             "telemetry",
             "ingest",
             "lake",

@@ -90,6 +90,7 @@ pub(super) fn settings(config: &Config, lake: PathBuf, lateness: Span) -> Result
             previous_key: previous_key.map(Secret::new),
             sign: config.integrity.sign,
         },
+        lease: config.lake.lease.duration(),
         decode: config.decoding()?,
         engine: config.engine(lateness),
         finite: false,

@@ -39,6 +39,9 @@ pub(super) struct Run {
     /// Why the records of --accept-gap may be missing
     #[arg(long, value_name = "TEXT", requires = "accept_gap")]
     reason: Option<String>,
+    /// Wait beside the writer that is active, follow it, and take over when it has been silent for lake.lease
+    #[arg(long)]
+    standby: bool,
 }
 
 impl Run {
@@ -102,11 +105,19 @@ impl Run {
         let stop = Stop::default();
         stop_on_signals(&stop)?;
         let view = Arc::new(View::default());
+        let mut warm = None;
+        if self.standby {
+            warm = pipeline::stand_by(&settings, &stop)?;
+            if warm.is_none() {
+                return Ok(());
+            }
+        }
         let mirror = config.rejects.mirror_topic.as_deref();
         let mirror = mirror.map(|topic| Mirror::start(topic, &subscription, &settings.lake, &view));
         let mirror = mirror.transpose()?;
-        let outcome = pipeline::run(
+        let outcome = pipeline::run_from(
             &settings,
+            warm,
             |positions| {
                 let kafka = Kafka::open(&subscription, positions)?;
                 Ok(Box::new(kafka) as Box<dyn RecordSource>)

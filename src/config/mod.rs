@@ -97,6 +97,9 @@ pub struct Lake {
     /// A full snapshot of the state is written every so many epochs, deltas in between. Recovery reads one snapshot
     /// and the deltas after it.
     pub snapshot_epochs: i64,
+    /// A writer that says nothing for so long is thought dead by a standby, which then takes over. The writer speaks
+    /// three times as often.
+    pub lease: Span,
 }
 
 impl Default for Lake {
@@ -107,6 +110,7 @@ impl Default for Lake {
             epoch_age: Span::seconds(10),
             epoch_bytes: 64 << 20,
             snapshot_epochs: 32,
+            lease: Span::seconds(10),
         }
     }
 }

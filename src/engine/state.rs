@@ -112,13 +112,19 @@ impl Engine {
     pub fn restore(params: Params, loaded: &Loaded) -> Result<Self, StateError> {
         let mut engine = Self::new(params);
         for bytes in &loaded.0 {
-            match bytes.split_first() {
-                None => return Err(StateError::Empty),
-                Some((&FORM, body)) => engine.apply_written(postcard::from_bytes(body)?),
-                Some((&form, _)) => return Err(StateError::UnknownForm(form)),
-            }
+            engine.recall(bytes)?;
         }
         Ok(engine)
+    }
+
+    /// Takes in the next state that another engine wrote: an engine that follows another knows what that one knows.
+    pub fn recall(&mut self, bytes: &[u8]) -> Result<(), StateError> {
+        match bytes.split_first() {
+            None => return Err(StateError::Empty),
+            Some((&FORM, body)) => self.apply_written(postcard::from_bytes(body)?),
+            Some((&form, _)) => return Err(StateError::UnknownForm(form)),
+        }
+        Ok(())
     }
 
     fn apply_written(&mut self, written: Written) {

@@ -11,8 +11,9 @@ use super::rows::Leaves;
 use super::stage::{StagedTable, Staging};
 use super::tables::{self, LakeTable};
 use super::{LakeError, Place, state};
-use crate::engine::{EpochContext, EvidenceEpoch, Loaded, State};
+use crate::engine::{EpochContext, EvidenceEpoch, State};
 use crate::evidence::{self, Epochs, EpochsRow, Rows, Table};
+use crate::failpoint;
 use crate::model::{ReadTo, hex, sha256};
 
 /// The writer's end of a lake. There is one per job; a second one loses at the first put.
@@ -37,7 +38,6 @@ pub struct Lake {
 #[derive(Debug)]
 pub struct Recovered {
     pub epoch: i64,
-    pub state: Loaded,
     /// How far every partition was read that ever was, by cluster, topic and partition.
     pub positions: BTreeMap<(String, String, i32), ReadTo>,
     /// Table commits that the ledger had decided and a crash had prevented.
@@ -97,11 +97,11 @@ impl Lake {
         };
         let mut recovered = Recovered {
             epoch: last_epoch,
-            state: Loaded::default(),
             positions: BTreeMap::new(),
             tables_moved: 0,
         };
         let manifests = lake.read_chain()?;
+        failpoint::pass("recovery.chain-read");
         lake.tree_size = manifests.last().map_or(0, |last| last.tree_size);
         lake.log = Log::open(root, job, integrity, &manifests, &lake.last_hash)?;
         lake.tables = tables::open_all(root, job).await?;
@@ -120,9 +120,9 @@ impl Lake {
         if let Some(log) = &mut lake.log {
             log.seal(last_epoch, &moved)?;
         }
+        failpoint::pass("recovery.tables-moved");
         if let Some(last) = manifests.last() {
             lake.base_epoch = last.state.base_epoch;
-            recovered.state = state::read(root, &lake.ledger, last)?;
         }
         Ok((lake, recovered))
     }
@@ -350,6 +350,7 @@ impl Lake {
             .into_iter()
             .map(|(table, files)| table.roll_forward(&manifest, files));
         futures::future::try_join_all(moves).await?;
+        failpoint::pass("epochs.before-row");
         for (table, files) in epochs {
             table.roll_forward(&manifest, files).await?;
         }
@@ -400,7 +401,7 @@ const fn build() -> &'static str {
 }
 
 /// A name that no other writer has: process and start time. It need not be secret, only different.
-fn writer_name() -> String {
+pub(super) fn writer_name() -> String {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LakeError, Place, store};
+use super::{LakeError, Place, io, store};
 use crate::engine::LaneCounts;
+use crate::failpoint;
 use crate::model::{LastRecord, SourceGap, hex, sha256, unhex};
 
 /// Stands in the first manifest where the hash of the one before would stand.
@@ -226,6 +227,7 @@ impl Ledger {
     pub(super) fn commit(&self, manifest: &Manifest) -> Result<String, LakeError> {
         let bytes = manifest.bytes();
         let path = self.path(manifest.epoch);
+        failpoint::reach("ledger.before-put").map_err(io("cannot write", &path))?;
         let mut last_error = None;
         for turn in 0..PUTS_MAX {
             let answer = store::put_if_absent(&path, &bytes).and_then(|put| match put {
@@ -233,7 +235,10 @@ impl Ledger {
                 store::Put::Exists => Ok(store::read(&path)?.as_deref() == Some(&bytes)),
             });
             match answer {
-                Ok(true) => return Ok(hex(&sha256(&bytes))),
+                Ok(true) => {
+                    failpoint::reach("ledger.after-put").map_err(io("cannot write", &path))?;
+                    return Ok(hex(&sha256(&bytes)));
+                }
                 Ok(false) => {
                     return Err(LakeError::Fenced {
                         epoch: manifest.epoch,

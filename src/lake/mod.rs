@@ -5,10 +5,12 @@
 //! DIR/ledger/epoch-000000000001.json      the commit point, chained by hash
 //! DIR/ledger/…                            beside it the tree over all rows, signed: see the module `log`
 //! DIR/state/epoch-000000000001-….zst      what the engine remembers
+//! DIR/lease.json                          who is writing, as a courtesy
 //! DIR/tables/activity/…                   Delta tables: staged parquet first, visible after the ledger says so
 //! ```
 
 mod commit;
+mod lease;
 mod ledger;
 mod local;
 mod log;
@@ -24,10 +26,12 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use commit::{Lake, Pending, Recovered};
+pub use lease::{Lease, Watch};
 pub use ledger::{InputRange, Manifest, PartitionCounts, StagedFile, TableFiles};
 pub use log::{Integrity, LedgerKey, Proof, ProvenRow, Secret, anchor, prove, read_anchors};
 pub use rows::canonical_row;
 pub use stage::{StagedTable, Staging, TableStaging};
+pub use state::{EpochState, last_epoch, states_between};
 pub use store::Place;
 pub(crate) use store::holds_files;
 pub(crate) use tables::{has_log, unloaded};
@@ -54,7 +58,7 @@ pub enum LakeError {
     #[error("{address} cannot be a lake: {reason}")]
     Address { address: String, reason: String },
     #[error(
-        "another writer committed epoch {epoch} of this lake; this one stops. Run one writer per job, or give the second its own lake"
+        "another writer committed epoch {epoch} of this lake; this one stops. Run one writer per job and the second with --standby, or give the second its own lake"
     )]
     Fenced { epoch: i64 },
     #[error(

@@ -15,8 +15,9 @@ use parquet::schema::types::ColumnPath;
 
 use super::ledger::{StagedFile, TableFiles};
 use super::store::FileWriter;
-use super::{LakeError, Place, TABLES_DIR, rows};
+use super::{LakeError, Place, TABLES_DIR, io, rows};
 use crate::evidence::Table;
+use crate::failpoint;
 use crate::model::{Day, Sha256Digest, hex};
 
 /// Columns whose values are long or differ in every row: a dictionary of them is a second copy, and their smallest and
@@ -211,6 +212,7 @@ impl Partition {
         let writer = self.open.expect("a partition is made for its first row");
         let file = writer.into_inner().map_err(parquet(table))?;
         let (size, sha256) = file.finish()?;
+        failpoint::reach("parquet.written").map_err(io("cannot write", &self.path))?;
         Ok(StagedFile {
             path: self.path,
             partition_values,

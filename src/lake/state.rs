@@ -1,10 +1,12 @@
 //! The engine's state beside each manifest: a snapshot now and then, deltas in between, compressed.
 
 use std::io::{self, BufWriter};
+use std::path::Path;
 
-use super::ledger::{Ledger, Manifest, StateFile};
+use super::ledger::{Ledger, StateFile};
 use super::{LakeError, Place, store};
-use crate::engine::{Loaded, State};
+use crate::engine::State;
+use crate::failpoint;
 use crate::model::{hex, sha256};
 
 /// Compression level: state is written every epoch and read at a restart only, so speed counts more than size.
@@ -30,7 +32,11 @@ pub(super) fn write(
     let path = format!("state/epoch-{epoch:012}-{writer}.{kind}.zst");
     let full = root.join(&path);
     let compressed = compress(state).map_err(super::io("cannot compress", &full))?;
+    if base_epoch == epoch {
+        failpoint::reach("state.snapshot").map_err(super::io("cannot write", &full))?;
+    }
     store::put(&full, &compressed)?;
+    failpoint::reach("state.written").map_err(super::io("cannot write", &full))?;
     Ok(StateFile {
         path,
         sha256: hex(&sha256(&compressed)),
@@ -44,14 +50,39 @@ fn compress(state: &State) -> io::Result<Vec<u8>> {
     encoder.into_inner()?.finish()
 }
 
-/// Reads the state after `last`: its snapshot and every delta since.
-pub(super) fn read(root: &Place, ledger: &Ledger, last: &Manifest) -> Result<Loaded, LakeError> {
-    let mut loaded = Loaded::default();
-    for epoch in last.state.base_epoch..=last.epoch {
-        let (manifest, _) = ledger.read(epoch)?;
-        loaded.0.push(read_one(root, &manifest.state)?);
+/// The state of one epoch, as an engine wrote it.
+#[derive(Debug)]
+pub struct EpochState {
+    pub epoch: i64,
+    /// Everything, as opposed to what changed in this epoch.
+    pub snapshot: bool,
+    pub bytes: Vec<u8>,
+}
+
+/// What an engine that knows the state of epoch `from` needs to know that of `upto`: the deltas between, or the last
+/// snapshot if there is one between and the deltas after it. 0 knows nothing.
+pub fn states_between(data: &Path, from: i64, upto: i64) -> Result<Vec<EpochState>, LakeError> {
+    if upto <= from {
+        return Ok(Vec::new());
     }
-    Ok(loaded)
+    let root = Place::of(data)?;
+    let ledger = Ledger::open(&root)?;
+    let (last, _) = ledger.read(upto)?;
+    (last.state.base_epoch.max(from + 1)..=upto)
+        .map(|epoch| {
+            let (manifest, _) = ledger.read(epoch)?;
+            Ok(EpochState {
+                epoch,
+                snapshot: manifest.state.base_epoch == epoch,
+                bytes: read_one(&root, &manifest.state)?,
+            })
+        })
+        .collect()
+}
+
+/// The last epoch of the ledger of the lake that `data` names, 0 if there is none.
+pub fn last_epoch(data: &Path) -> Result<i64, LakeError> {
+    Ledger::open(&Place::of(data)?)?.last_epoch()
 }
 
 /// Reads one state file and checks it against its manifest.

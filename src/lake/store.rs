@@ -211,14 +211,19 @@ pub(super) fn put_all(folder: &Place, files: &[(String, Vec<u8>)]) -> Result<(),
     .map_err(folder.failed("cannot write"))
 }
 
+/// Removes the file at `place`; done if it is not there.
+pub(super) fn remove(place: &Place) -> Result<(), LakeError> {
+    let (store, path) = (place.store(), place.path.clone());
+    match wait(async move { store.delete(&path).await }) {
+        Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(place.failed("cannot remove")(error)),
+    }
+}
+
 /// Removes the files in the folder `place`, and the folder, where a store has folders; done if it is not there.
 pub(super) fn remove_folder(place: &Place) -> Result<(), LakeError> {
     for name in names(place)? {
-        let (store, path) = (place.store(), place.join(name).path);
-        match wait(async move { store.delete(&path).await }) {
-            Ok(()) | Err(Error::NotFound { .. }) => (),
-            Err(error) => return Err(place.failed("cannot remove")(error)),
-        }
+        remove(&place.join(name))?;
     }
     if place.local.is_some() {
         // An empty folder says nothing; one that is not empty is somebody else's by now.

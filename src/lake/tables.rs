@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::ledger::{Manifest, StagedFile, TableFiles};
 use super::{LakeError, Place, TABLES_DIR, store};
 use crate::evidence::{TABLES, Table};
+use crate::failpoint;
 use crate::telemetry::Event;
 
 /// How often a commit is looked at again before it is given up. Each look rereads the table.
@@ -91,8 +92,12 @@ impl LakeTable {
                     wanted: manifest.epoch,
                 });
             }
+            failpoint::pass("table.before-commit");
             match self.commit(manifest, files).await {
-                Ok(()) => return Ok(true),
+                Ok(()) => {
+                    failpoint::pass("table.committed");
+                    return Ok(true);
+                }
                 Err(error) => {
                     let reason = error.to_string();
                     Event::TableRetried {
@@ -154,6 +159,7 @@ pub(super) async fn open_all(root: &Place, job: &str) -> Result<Vec<LakeTable>, 
     let mut tables = Vec::with_capacity(TABLES.len());
     for table in TABLES {
         tables.push(LakeTable::open(root, table, job).await?);
+        failpoint::pass("recovery.table-opened");
     }
     Ok(tables)
 }

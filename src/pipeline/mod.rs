@@ -6,6 +6,7 @@
 
 mod breaker;
 mod overlap;
+mod standby;
 mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,13 +19,18 @@ use thiserror::Error;
 
 use crate::decode;
 use crate::engine::{self, Engine, EpochContext, EvidenceEpoch, News, StateError};
+use crate::failpoint;
 use crate::ingest::{Cutter, IngestError, Positions, RawEpoch, RecordSource, Stop};
-use crate::lake::{InputRange, Integrity, Lake, LakeError, Manifest, PartitionCounts, Staging};
+use crate::lake::{
+    InputRange, Integrity, Lake, LakeError, Lease, Manifest, PartitionCounts, Staging,
+};
 use crate::live::View;
 use crate::model::{Micros, hex};
 use crate::telemetry::Event;
 pub use breaker::RejectLimit;
 use turns::{Line, Turn};
+
+pub use standby::{Warm, stand_by};
 
 /// How many epochs are worked on at once: while one is with the engine, the next is decoded.
 const EPOCHS_AT_ONCE: usize = 2;
@@ -81,6 +87,8 @@ pub struct Settings {
     pub snapshot_epochs: i64,
     /// How the lake is signed.
     pub integrity: Integrity,
+    /// A writer that says nothing for so long is thought dead by its standby.
+    pub lease: Duration,
     pub decode: decode::Params,
     pub engine: engine::Params,
     /// Whether the end of the input settles everything: files, or a run until the topics' end.
@@ -113,12 +121,25 @@ pub fn run(
     view: &Arc<View>,
     stop: &Stop,
 ) -> Result<Outcome, PipelineError> {
+    run_from(settings, None, source, view, stop)
+}
+
+/// The same, for a standby that has followed the ledger.
+pub fn run_from(
+    settings: &Settings,
+    warm: Option<Warm>,
+    source: impl FnOnce(&Positions) -> Result<Box<dyn RecordSource>, IngestError>,
+    view: &Arc<View>,
+    stop: &Stop,
+) -> Result<Outcome, PipelineError> {
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(PipelineError::Runtime)?;
+    // Held while the lake is opened, too: that may take long.
+    let _lease = Lease::take(&settings.lake, settings.lease)?;
     let opened = Lake::open(
         &settings.lake,
         &settings.job,
@@ -126,7 +147,10 @@ pub fn run(
         &settings.integrity,
     );
     let (lake, recovered) = runtime.block_on(opened)?;
-    let engine = Engine::restore(settings.engine.clone(), &recovered.state)?;
+    let mut warm = warm.unwrap_or_else(|| Warm::new(settings.engine.clone()));
+    warm.follow(settings, recovered.epoch)?;
+    let engine = warm.into_engine();
+    failpoint::pass("recovery.state-read");
     if recovered.epoch > 0 {
         Event::Resumed {
             epoch: recovered.epoch,
@@ -214,6 +238,7 @@ impl Drop for RequestOnDrop<'_> {
 fn cut(cutter: &mut Cutter, sender: &SyncSender<Result<RawEpoch, IngestError>>) {
     loop {
         let epoch = cutter.cut();
+        failpoint::pass("epoch.read");
         let last = epoch.as_ref().map_or(true, |epoch| epoch.last);
         if sender.send(epoch).is_err() || last {
             return;
@@ -372,7 +397,9 @@ fn keep(
         let pending = lake.stage(evidence, staged, &next.context, next.inputs, state)?;
         let manifest = runtime.block_on(lake.commit(pending))?;
         tell(&manifest, &news, started.elapsed(), &mut outcome);
+        failpoint::pass("epoch.before-published");
         view.publish(&manifest, news);
+        failpoint::pass("epoch.published");
         if let Some(limit) = settings.rejects {
             limit.check(&manifest)?;
         }

@@ -10,6 +10,7 @@ use super::Settings;
 use super::turns::Turn;
 use crate::decode::{self, Opened};
 use crate::engine::{Decided, Engine, EpochContext, EventRows, EvidenceEpoch, State};
+use crate::failpoint;
 use crate::ingest::RawEpoch;
 use crate::lake::{LakeError, StagedTable, Staging, TableStaging};
 use crate::model::{DecodedRecord, RawRecord};
@@ -150,6 +151,7 @@ fn build(
     let mut tables: Vec<TableStaging<'_>> = Vec::new();
     let mut stage = |rows: &mut EventRows| -> Result<(), LakeError> {
         let batches = rows.take();
+        failpoint::pass("rows.built");
         if tables.is_empty() {
             tables.extend(batches.iter().map(|(table, _)| staging.begin(table, epoch)));
         }

@@ -71,6 +71,14 @@ pub enum Event<'a> {
     Unsigned,
     /// Rejects could not be copied to their topic; it is tried again.
     MirrorTrouble { topic: &'a str, reason: &'a str },
+    /// The lease of another writer, which did not give it back, is taken: that one crashed, or will be refused.
+    LeaseTaken { from: &'a str },
+    /// The lease could not be renewed; it is tried again.
+    LeaseTrouble { reason: &'a str },
+    /// This process waits beside the active writer.
+    Standby,
+    /// The active writer is gone, and this process writes from now on.
+    TakingOver { epoch: i64, waited: Duration },
     /// The source is told to stop: the epoch in the making is committed first.
     Stopping,
 }
@@ -135,6 +143,19 @@ impl Event<'_> {
             Self::MirrorTrouble { topic, reason } => {
                 tracing::warn!(topic, reason, "rejects are not copied yet");
             }
+            Self::LeaseTaken { from } => {
+                tracing::info!(
+                    from,
+                    "taking the lease of a writer that did not give it back"
+                );
+            }
+            Self::LeaseTrouble { reason } => tracing::warn!(reason, "the lease was not renewed"),
+            Self::Standby => tracing::info!("standing by: following the active writer"),
+            Self::TakingOver { epoch, waited } => tracing::info!(
+                epoch,
+                waited_ms = waited.as_millis() as u64,
+                "taking over: nobody holds the lease"
+            ),
             Self::Stopping => tracing::info!("stopping: the open epoch is committed first"),
         }
     }

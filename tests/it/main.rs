@@ -9,6 +9,7 @@ mod estate;
 #[path = "../support/proxy.rs"]
 mod proxy;
 
+mod chaos;
 mod cli;
 mod continuity;
 mod hostile;
@@ -59,6 +60,7 @@ fn settings(lake: &Path, epoch_bytes: usize) -> Settings {
         epoch_bytes,
         snapshot_epochs: 4,
         integrity: Integrity::default(),
+        lease: config.lake.lease.duration(),
         decode: config.decoding().unwrap(),
         engine: config.engine(config.identity.lateness_of_files(false)),
         finite: true,
