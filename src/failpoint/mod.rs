@@ -26,7 +26,7 @@ mod plan;
 use std::io;
 
 /// Every place, in the order in which an epoch comes by.
-pub const POINTS: [&str; 16] = [
+pub const POINTS: [&str; 19] = [
     "recovery.chain-read",
     "recovery.table-opened",
     "recovery.tables-moved",
@@ -38,9 +38,12 @@ pub const POINTS: [&str; 16] = [
     "state.written",
     "ledger.before-put",
     "ledger.after-put",
+    "log.tiles-written",
+    "log.checkpoint-written",
     "table.before-commit",
     "table.committed",
     "epochs.before-row",
+    "log.before-seal",
     "epoch.before-published",
     "epoch.published",
 ];

@@ -359,6 +359,7 @@ impl Lake {
                 .await
                 .unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
         }
+        failpoint::pass("log.before-seal");
         if let Some(log) = &mut self.log {
             log.seal(manifest.epoch, &BTreeMap::new())?;
         }

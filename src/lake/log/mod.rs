@@ -28,6 +28,7 @@ use std::fmt;
 use super::ledger::Manifest;
 use super::{LakeError, Place};
 use crate::evidence::TABLES;
+use crate::failpoint;
 use crate::model::{Sha256Digest, hex, sha256};
 use crate::telemetry::Event;
 
@@ -161,10 +162,12 @@ impl Grown {
     /// Writes tiles and checkpoint: after this, the epoch can be proven.
     pub(super) fn write(&self) -> Result<(), LakeError> {
         self.files.put_all(&self.tiles)?;
+        failpoint::pass("log.tiles-written");
         let (name, bytes) = &self.checkpoint;
         if !self.files.put_once(name, bytes)? {
             return Err(damaged(name, "another checkpoint of this epoch is there"));
         }
+        failpoint::pass("log.checkpoint-written");
         self.replaced
             .iter()
             .try_for_each(|folder| self.files.remove_folder(folder))
