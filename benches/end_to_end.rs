@@ -106,6 +106,7 @@ fn replay(logs: &Path, lake: &Path) {
         epoch_age: Duration::from_secs(3_600),
         epoch_bytes: 96 << 20,
         snapshot_epochs: 32,
+        upkeep: None,
         decode: config.decoding().expect("the defaults are valid"),
         engine: config.engine(config.identity.lateness_of_files(true)),
         finite: true,

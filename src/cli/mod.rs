@@ -11,6 +11,7 @@ mod replay;
 mod run;
 mod simulate;
 mod sql;
+mod upkeep;
 mod verify;
 
 use std::fmt;
@@ -95,6 +96,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Check the lake: chain, offsets, conservation, files, tables
     Verify(verify::Verify),
+    /// Merge small files, seal days, write checkpoints, remove what nobody needs. `run` does it by itself
+    Upkeep(upkeep::Upkeep),
     /// Write a labelled sample estate to files
     Simulate(simulate::Simulate),
     /// Check, print or describe the configuration
@@ -156,6 +159,7 @@ pub fn main() -> ExitCode {
         Command::Investigate(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Verify(command) => command.run(),
+        Command::Upkeep(command) => command.run(&cli.global),
         Command::Simulate(command) => command.run(&cli.global),
         Command::Config(command) => command.run(&cli.global),
     };

@@ -33,6 +33,12 @@ impl Verify {
                 verdict.rejected,
                 verdict.ignored
             );
+            if verdict.removed > 0 {
+                println!(
+                    "{} rows are gone on purpose; ledger/upkeep says which and why",
+                    verdict.removed
+                );
+            }
             for problem in &verdict.problems {
                 println!(
                     "WRONG in epoch {}: {}: {}",

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::ledger::{InputRange, Ledger, Manifest, NO_HASH, TableFiles};
 use super::stage::Staging;
 use super::tables::{self, LakeTable};
+use super::upkeep::{self, Keeper};
 use super::{LakeError, state};
 use crate::engine::{EpochContext, EvidenceEpoch, Loaded, State};
 use crate::evidence::{Epochs, EpochsRow, Ledger as Place, Rows};
@@ -14,15 +15,16 @@ use crate::model::{hex, sha256};
 /// The writer's end of a lake. There is one per job; a second one loses at the first put.
 #[derive(Debug)]
 pub struct Lake {
-    staging: Staging,
-    job: String,
-    ledger: Ledger,
-    tables: Vec<LakeTable>,
-    last_epoch: i64,
+    pub(super) staging: Staging,
+    pub(super) job: String,
+    pub(super) ledger: Ledger,
+    pub(super) tables: Vec<LakeTable>,
+    pub(super) keeper: Keeper,
+    pub(super) last_epoch: i64,
     last_hash: String,
     /// The epoch that last added to each table.
     last_adds: BTreeMap<String, i64>,
-    base_epoch: i64,
+    pub(super) base_epoch: i64,
     snapshot_epochs: i64,
 }
 
@@ -61,6 +63,7 @@ impl Lake {
         super::store::create_dir(&root.join("state"))?;
         let last_epoch = ledger.last_epoch()?;
         let mut lake = Self {
+            keeper: Keeper::new(root),
             staging: Staging {
                 root: root.to_owned(),
                 writer: writer_name(),
@@ -92,6 +95,9 @@ impl Lake {
             }
         }
         recovered.tables_moved = lake.roll_forward_all(&manifests).await?;
+        let (keeper, records) = Keeper::recover(root, job, &manifests)?;
+        lake.keeper = keeper;
+        recovered.tables_moved += upkeep::roll_forward(&mut lake.tables, &records).await?;
         if let Some(last) = manifests.last() {
             lake.base_epoch = last.state.base_epoch;
             recovered.state = state::read(root, &lake.ledger, last)?;
@@ -216,6 +222,7 @@ impl Lake {
             tables,
             state,
             tree_size: evidence.tree_size,
+            upkeep: self.keeper.head(),
         };
         manifest.conserved().map_err(|reason| LakeError::Damaged {
             what: format!("epoch {} before its commit", context.epoch),
@@ -267,6 +274,7 @@ impl Lake {
         for (table, files) in epochs {
             table.roll_forward(&manifest, files).await?;
         }
+        self.settle_upkeep(&manifest).await?;
         Ok(manifest)
     }
 }
@@ -295,7 +303,7 @@ fn check_staged(root: &Path, files: &TableFiles) -> Result<(), LakeError> {
 }
 
 /// Version of the program, as manifests name it.
-const fn build() -> &'static str {
+pub(super) const fn build() -> &'static str {
     concat!("keytrail ", env!("CARGO_PKG_VERSION"))
 }
 

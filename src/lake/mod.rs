@@ -3,16 +3,19 @@
 //!
 //! ```text
 //! DIR/ledger/epoch-000000000001.json      the commit point, chained by hash
+//! DIR/ledger/upkeep/000000000001.json     which files took the place of which, chained by hash
 //! DIR/state/epoch-000000000001-….zst      what the engine remembers
 //! DIR/tables/activity/…                   Delta tables: staged parquet first, visible after the ledger says so
 //! ```
 
 mod commit;
 mod ledger;
+mod schema;
 mod stage;
 mod state;
 mod store;
 mod tables;
+mod upkeep;
 mod verify;
 
 use std::path::PathBuf;
@@ -20,8 +23,9 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use commit::{Lake, Pending, Recovered};
-pub use ledger::{InputRange, Manifest, PartitionCounts, StagedFile, TableFiles};
+pub use ledger::{InputRange, Manifest, PartitionCounts, StagedFile, TableFiles, UpkeepHead};
 pub use stage::{Staging, TableStaging};
+pub use upkeep::{Act, AddedFile, Garbage, Kind, Record, RemovedFile, Task, UpkeepParams};
 pub use verify::{Problem, Verdict, verify};
 
 /// Folder of the tables within a lake.
@@ -53,6 +57,8 @@ pub enum LakeError {
         table: &'static str,
         source: Box<deltalake::DeltaTableError>,
     },
+    #[error("table {table} does not fit this build: {reason}")]
+    Schema { table: &'static str, reason: String },
     #[error("parquet of {table}: {source}")]
     Parquet {
         table: &'static str,

@@ -132,6 +132,7 @@ impl TableStaging<'_> {
             table: self.table.name.to_owned(),
             rows: files.iter().map(|file| file.rows).sum(),
             prev_epoch_with_adds: 0,
+            schema_sha256: hex(&self.table.schema_sha256()),
             files,
         }))
     }
@@ -224,11 +225,12 @@ fn path(table: &Table, values: &[String], epoch: i64, number: usize, writer: &st
     format!("{folder}part-{epoch:012}-{number:04}-{writer}.zstd.parquet")
 }
 
-fn full_path(root: &Path, table: &Table, path: &str) -> PathBuf {
+pub(super) fn full_path(root: &Path, table: &Table, path: &str) -> PathBuf {
     root.join(TABLES_DIR).join(table.name).join(path)
 }
 
-fn open(
+/// A file of `table` for rows of the schema of `rows`.
+pub(super) fn open(
     full: &Path,
     table: &'static Table,
     rows: &RecordBatch,
@@ -241,7 +243,7 @@ fn open(
         .map_err(parquet(table))
 }
 
-fn parquet(table: &'static Table) -> impl Fn(ParquetError) -> LakeError {
+pub(super) fn parquet(table: &'static Table) -> impl Fn(ParquetError) -> LakeError {
     move |source| LakeError::Parquet {
         table: table.name,
         source,
@@ -346,10 +348,10 @@ fn properties() -> WriterProperties {
 
 /// A file that counts and hashes what is written to it, so that it need not be read again.
 #[derive(Debug)]
-struct Counted {
-    file: File,
-    bytes: u64,
-    digest: Digest,
+pub(super) struct Counted {
+    pub(super) file: File,
+    pub(super) bytes: u64,
+    pub(super) digest: Digest,
 }
 
 impl Counted {

@@ -18,14 +18,16 @@ use crate::evidence::{TABLES, Table};
 use crate::telemetry::Event;
 
 /// How often a commit is looked at again before it is given up. Each look rereads the table.
-const LOOKS_MAX: usize = 5;
+pub(super) const LOOKS_MAX: usize = 5;
 
 /// One Delta table of the lake.
 #[derive(Debug)]
 pub(super) struct LakeTable {
     table: &'static Table,
-    app_id: String,
-    delta: DeltaTable,
+    pub(super) app_id: String,
+    pub(super) delta: DeltaTable,
+    /// The version at which a Delta checkpoint was last written or tried; none before the first look.
+    pub(super) checkpoint_tried: Option<u64>,
 }
 
 impl LakeTable {
@@ -52,23 +54,39 @@ impl LakeTable {
         Ok(Self {
             table,
             app_id: format!("keytrail/{job}/{}", table.name),
+            checkpoint_tried: checkpointed(&folder),
             delta,
         })
     }
 
+    /// Gives the table the columns that this build knows and the one that created it did not.
+    pub(super) async fn upgrade(&mut self) -> Result<(), LakeError> {
+        self.delta = super::schema::upgrade(self.delta.clone(), self.table).await?;
+        Ok(())
+    }
+
     /// The last epoch that this table holds.
     pub(super) async fn epoch(&self) -> Result<i64, LakeError> {
+        Ok(self.transaction(&self.app_id).await?.unwrap_or(0))
+    }
+
+    /// The last version that `app_id` committed.
+    pub(super) async fn transaction(&self, app_id: &str) -> Result<Option<i64>, LakeError> {
         let snapshot = self
             .delta
             .snapshot()
             .map_err(|e| self.failed(e))?
             .snapshot();
         let log = self.delta.log_store();
-        let version = snapshot
-            .transaction_version(log.as_ref(), &self.app_id)
+        snapshot
+            .transaction_version(log.as_ref(), app_id)
             .await
-            .map_err(|e| self.failed(e))?;
-        Ok(version.unwrap_or(0))
+            .map_err(|e| self.failed(e))
+    }
+
+    /// The table's name.
+    pub(super) const fn name(&self) -> &'static str {
+        self.table.name
     }
 
     /// Makes `files` of `manifest` visible, once. Gives whether there was anything to do.
@@ -154,7 +172,7 @@ impl LakeTable {
             .collect())
     }
 
-    fn failed(&self, source: DeltaTableError) -> LakeError {
+    pub(super) fn failed(&self, source: DeltaTableError) -> LakeError {
         LakeError::Delta {
             table: self.table.name,
             source: Box::new(source),
@@ -166,7 +184,9 @@ impl LakeTable {
 pub(super) async fn open_all(root: &Path, job: &str) -> Result<Vec<LakeTable>, LakeError> {
     let mut tables = Vec::with_capacity(TABLES.len());
     for table in TABLES {
-        tables.push(LakeTable::open(root, table, job).await?);
+        let mut opened = LakeTable::open(root, table, job).await?;
+        opened.upgrade().await?;
+        tables.push(opened);
     }
     Ok(tables)
 }
@@ -184,6 +204,13 @@ pub(super) fn folder_url(folder: &Path) -> Result<Url, LakeError> {
 /// Whether the folder holds a Delta log.
 pub(super) fn has_log(folder: &Path) -> bool {
     folder.join("_delta_log").is_dir()
+}
+
+/// The version of the table's last Delta checkpoint; the first version if there is none.
+fn checkpointed(folder: &Path) -> Option<u64> {
+    let hint = std::fs::read(folder.join("_delta_log/_last_checkpoint")).unwrap_or_default();
+    let hint: Value = serde_json::from_slice(&hint).unwrap_or_default();
+    Some(hint["version"].as_u64().unwrap_or(0))
 }
 
 async fn create(delta: DeltaTable, table: &'static Table) -> Result<DeltaTable, DeltaTableError> {

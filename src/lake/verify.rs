@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::ledger::{Ledger, Manifest, NO_HASH, TableFiles};
 use super::tables::{LakeTable, has_log};
+use super::upkeep::Audit;
 use super::{LakeError, TABLES_DIR, state, store};
 use crate::evidence::TABLES;
 use crate::model::{hex, sha256};
@@ -32,6 +33,8 @@ pub struct Verdict {
     pub files: u64,
     pub bytes: u64,
     pub rows: i64,
+    /// Of those, rows that were removed on purpose: a record of upkeep says which and why.
+    pub removed: i64,
     pub elements: u64,
     pub accepted: u64,
     pub duplicate: u64,
@@ -63,7 +66,17 @@ pub async fn verify(root: &Path) -> Result<Verdict, LakeError> {
     verdict.head = NO_HASH.to_owned();
     let mut next_offset = BTreeMap::new();
     let mut tree_size = 0;
-    let mut expected: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    let mut upkeep = match Audit::open(root) {
+        Ok(upkeep) => upkeep,
+        Err(error) => {
+            verdict.wrong(last, "upkeep", error.to_string());
+            return Ok(verdict);
+        }
+    };
+    // State of epochs before the last snapshot is of no use to any start, and may be gone.
+    let base_epoch = ledger
+        .read(last)
+        .map_or(0, |(manifest, _)| manifest.state.base_epoch);
     let mut job = String::new();
     for epoch in 1..=last {
         let (manifest, hash) = match ledger.read(epoch) {
@@ -89,21 +102,26 @@ pub async fn verify(root: &Path) -> Result<Verdict, LakeError> {
         job.clone_from(&manifest.job);
         check_inputs(&manifest, &mut next_offset, &mut verdict);
         check_leaves(&manifest, &mut tree_size, &mut verdict);
-        if let Err(error) = state::read_one(root, &manifest.state) {
+        if let Err(reason) = upkeep.see(&manifest) {
+            verdict.wrong(epoch, "manifest", reason);
+        }
+        let needed = epoch >= base_epoch || root.join(&manifest.state.path).exists();
+        if needed && let Err(error) = state::read_one(root, &manifest.state) {
             verdict.wrong(epoch, manifest.state.path.clone(), error.to_string());
         }
         for files in &manifest.tables {
-            check_files(root, &manifest, files, &mut verdict);
-            let known = expected.entry(files.table.clone()).or_default();
-            known.extend(
-                files
-                    .files
-                    .iter()
-                    .map(|file| (file.path.clone(), file.size)),
-            );
+            check_files(root, &manifest, files, &upkeep, &mut verdict);
         }
     }
-    check_tables(root, &job, last, &expected, &mut verdict).await?;
+    check_tables(root, &job, last, &mut upkeep, &mut verdict).await?;
+    for record in upkeep.removals() {
+        let leaves: i64 = record.leaves.iter().map(|[_, _, count]| count).sum();
+        if leaves != record.rows {
+            let what = format!("upkeep {}", record.number);
+            verdict.wrong(record.epoch, what, "it names other leaves than rows");
+        }
+        verdict.removed += record.rows;
+    }
     Ok(verdict)
 }
 
@@ -160,7 +178,13 @@ fn check_leaves(manifest: &Manifest, tree_size: &mut i64, verdict: &mut Verdict)
     }
 }
 
-fn check_files(root: &Path, manifest: &Manifest, files: &TableFiles, verdict: &mut Verdict) {
+fn check_files(
+    root: &Path,
+    manifest: &Manifest,
+    files: &TableFiles,
+    upkeep: &Audit,
+    verdict: &mut Verdict,
+) {
     let folder = root.join(TABLES_DIR).join(&files.table);
     let mut rows = 0;
     for file in &files.files {
@@ -175,6 +199,7 @@ fn check_files(root: &Path, manifest: &Manifest, files: &TableFiles, verdict: &m
                     verdict.wrong(manifest.epoch, what, reason);
                 }
             }
+            Ok(None) if upkeep.left(&files.table, &file.path) => (),
             Ok(None) => verdict.wrong(manifest.epoch, what, "it is missing"),
             Err(error) => verdict.wrong(manifest.epoch, what, error.to_string()),
         }
@@ -186,19 +211,20 @@ fn check_files(root: &Path, manifest: &Manifest, files: &TableFiles, verdict: &m
     verdict.rows += rows;
 }
 
-/// Each table must show exactly the files of the manifests, and stand at the last epoch that added to it.
+/// Each table must show exactly the files of the manifests and those that upkeep put in their place, and stand at the last
+/// epoch that added to it.
 async fn check_tables(
     root: &Path,
     job: &str,
     last: i64,
-    expected: &BTreeMap<String, BTreeMap<String, u64>>,
+    upkeep: &mut Audit,
     verdict: &mut Verdict,
 ) -> Result<(), LakeError> {
     for table in TABLES {
-        let nothing = BTreeMap::new();
-        let wanted = expected.get(table.name).unwrap_or(&nothing);
+        let mut wrong = Vec::new();
         if !has_log(&root.join(TABLES_DIR).join(table.name)) {
-            if !wanted.is_empty() {
+            let wanted = upkeep.expected(table, 0, &mut wrong);
+            if wanted.of(table).next().is_some() {
                 verdict.wrong(last, table.name, "its Delta log is missing");
             }
             continue;
@@ -214,6 +240,16 @@ async fn check_tables(
             .visible_files()?
             .into_iter()
             .map(|(path, size)| (path, size.unsigned_abs()))
+            .collect();
+        upkeep.refresh()?;
+        let shown = upkeep.expected(table, opened.upkeep().await?, &mut wrong);
+        upkeep.check_rows(root, table, &shown, &mut wrong);
+        for (what, reason) in wrong {
+            verdict.wrong(last, what, reason);
+        }
+        let wanted: BTreeMap<String, u64> = shown
+            .of(table)
+            .map(|(path, file)| (path.clone(), file.file.size))
             .collect();
         let paths: BTreeSet<&String> = wanted.keys().chain(visible.keys()).collect();
         for path in paths {

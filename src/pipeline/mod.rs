@@ -6,6 +6,7 @@
 
 mod overlap;
 mod turns;
+mod upkeep;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -18,11 +19,14 @@ use thiserror::Error;
 use crate::decode;
 use crate::engine::{self, Engine, EpochContext, EvidenceEpoch, News, StateError};
 use crate::ingest::{Cutter, IngestError, Positions, RawEpoch, RecordSource, Stop};
-use crate::lake::{InputRange, Lake, LakeError, Manifest, PartitionCounts, Staging};
+use crate::lake::{InputRange, Lake, LakeError, Manifest, PartitionCounts, Staging, UpkeepParams};
 use crate::live::View;
 use crate::model::Micros;
 use crate::telemetry::Event;
 use turns::{Line, Turn};
+use upkeep::Upkeep;
+
+pub use upkeep::keep_up_once;
 
 /// How many epochs are worked on at once: while one is with the engine, the next is decoded.
 const EPOCHS_AT_ONCE: usize = 2;
@@ -69,6 +73,8 @@ pub struct Settings {
     pub snapshot_epochs: i64,
     pub decode: decode::Params,
     pub engine: engine::Params,
+    /// What upkeep does between epochs; nothing unless given.
+    pub upkeep: Option<UpkeepParams>,
     /// Whether the end of the input settles everything: files, or a run until the topics' end.
     pub finite: bool,
 }
@@ -98,11 +104,7 @@ pub fn run(
     stop: &Stop,
 ) -> Result<Outcome, PipelineError> {
     let started = Instant::now();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(PipelineError::Runtime)?;
+    let runtime = runtime()?;
     let opened = Lake::open(&settings.lake, &settings.job, settings.snapshot_epochs);
     let (lake, recovered) = runtime.block_on(opened)?;
     let engine = Engine::restore(settings.engine.clone(), &recovered.state)?;
@@ -125,6 +127,14 @@ pub fn run(
     Ok(outcome)
 }
 
+fn runtime() -> Result<tokio::runtime::Runtime, PipelineError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(PipelineError::Runtime)
+}
+
 fn drive(
     settings: &Settings,
     mut cutter: Cutter,
@@ -143,7 +153,8 @@ fn drive(
         let keeping = scope.spawn(move || {
             // Whatever ends the lake, a panic too, ends the reading: records that cannot be kept are not read.
             let mut failed = RequestOnDrop { stop, armed: true };
-            let kept = keep(lake, &applied, runtime, view);
+            let upkeep = Upkeep::new(settings.upkeep);
+            let kept = keep(lake, &applied, runtime, view, upkeep);
             failed.armed = kept.is_err();
             kept
         });
@@ -334,6 +345,7 @@ fn keep(
     applied: &Receiver<Applied>,
     runtime: &tokio::runtime::Runtime,
     view: &View,
+    mut upkeep: Upkeep,
 ) -> Result<Outcome, PipelineError> {
     let mut outcome = Outcome::default();
     while let Ok(next) = applied.recv() {
@@ -349,6 +361,7 @@ fn keep(
         let manifest = runtime.block_on(lake.commit(pending))?;
         tell(&manifest, &news, started.elapsed(), &mut outcome);
         view.publish(&manifest, news);
+        upkeep.turn(&mut lake, runtime, next.context.now);
     }
     Ok(outcome)
 }

@@ -11,6 +11,7 @@ mod kafka;
 mod lake;
 mod schemas;
 mod sql;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -49,6 +50,7 @@ fn settings(lake: &Path, epoch_bytes: usize) -> Settings {
         snapshot_epochs: 4,
         decode: config.decoding().unwrap(),
         engine: config.engine(config.identity.lateness_of_files(false)),
+        upkeep: None,
         finite: true,
     }
 }
