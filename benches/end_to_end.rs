@@ -127,6 +127,7 @@ fn replay(logs: &Path, lake: &Path, sign: bool) {
             ..Integrity::default()
         },
         lease: config.lake.lease.duration(),
+        upkeep: None,
         decode: config.decoding().expect("the defaults are valid"),
         engine: config.engine(config.identity.lateness_of_files(true)),
         finite: true,

@@ -3,7 +3,7 @@
 //! A role that is deleted and made again has its old name and a new id. What is known comes from creations and
 //! deletions and from every session that shows both.
 
-use foldhash::quality::FixedState;
+use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,10 @@ use crate::model::{Attribution, Kept, Micros, Uid};
 
 /// How many names are remembered. Beyond it, the sixteenth that was seen longest ago is forgotten and counted.
 const NAMES_MAX: usize = 1_000_000;
+
+/// How many bearers of one name: a role is not made again so often. Beyond it the one seen longest ago is forgotten and
+/// counted.
+const BEARERS_MAX: usize = 64;
 
 /// One bearer of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +33,7 @@ pub(super) struct Bearer {
 pub(super) struct Directory {
     pub(super) names: Kept<Uid, Vec<Bearer>>,
     /// Derived: the hour and the name under which each id was last noted, so that most sightings cost one look.
-    noted: HashMap<Uid, (i64, Uid), FixedState>,
+    noted: HashMap<Uid, (i64, Uid), RandomState>,
     pub(super) evicted: u64,
 }
 
@@ -97,6 +101,9 @@ impl Directory {
             return false;
         }
         let key = names.join(&["entra|", object]);
+        if self.noted.len() > NAMES_MAX {
+            self.noted.clear();
+        }
         self.noted.insert(uid.clone(), (at.hour(), key.clone()));
         let new = !self.names.contains(&key);
         let bearer = self.bearer(&key, uid, at.hour());
@@ -170,6 +177,13 @@ impl Directory {
         }
         let bearers = self.names.entry(key, Vec::new);
         let place = bearers.iter().position(|bearer| bearer.uid == *uid);
+        if place.is_none()
+            && bearers.len() >= BEARERS_MAX
+            && let Some(oldest) = (0..bearers.len()).min_by_key(|at| bearers[*at].last_seen_hour)
+        {
+            bearers.remove(oldest);
+            self.evicted += 1;
+        }
         let place = place.unwrap_or_else(|| {
             bearers.push(Bearer {
                 uid: uid.clone(),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use foldhash::quality::FixedState;
+use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
@@ -12,7 +12,7 @@ use super::facts::Handle;
 /// Entries by handle.
 #[derive(Clone, Debug)]
 pub(super) struct Index<K> {
-    entries: HashMap<Handle, Few<K>, FixedState>,
+    entries: HashMap<Handle, Few<K>, RandomState>,
 }
 
 /// One entry without an allocation of its own, or many in order.

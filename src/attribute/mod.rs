@@ -393,7 +393,10 @@ impl Attributor {
 
     /// How many facts and waiting events were dropped because a limit was reached.
     pub fn evicted(&self) -> u64 {
-        self.lineage.evicted + self.lineage.facts.evicted + self.lineage.directory.evicted
+        self.lineage.evicted
+            + self.lineage.facts.evicted
+            + self.lineage.directory.evicted
+            + self.lineage.users.evicted
     }
 
     /// How many issued credentials are remembered, and how many events wait.

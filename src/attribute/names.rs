@@ -1,6 +1,6 @@
 //! One shared copy of every id: the same few thousand stand in millions of rows.
 
-use foldhash::quality::FixedState;
+use foldhash::quality::RandomState;
 use hashbrown::HashSet;
 
 use crate::model::Uid;
@@ -13,7 +13,7 @@ const SHARED_MAX: usize = 1_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// Looked up only, so its order shows nowhere.
-    shared: HashSet<Uid, FixedState>,
+    shared: HashSet<Uid, RandomState>,
     scratch: String,
 }
 

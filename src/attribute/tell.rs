@@ -8,6 +8,9 @@ use super::parent::Parent;
 use super::{Attributor, TOLD_MEMORY, forward, lifecycle};
 use crate::model::{Attribution, AuditEvent, LogSource, Principal, PrincipalType, Uid};
 
+/// How many federated credentials are remembered. Beyond it a further one leads nowhere, and is counted.
+const TRUSTED_MAX: usize = 1_000_000;
+
 impl Attributor {
     /// Remembers a call that can explain another: one that a service forwards (FAS-3), or the caller's own account of
     /// a call that another account tells too (L-2).
@@ -75,10 +78,12 @@ impl Attributor {
                 issuer: self.names.intern(&subject.issuer),
                 subject: self.names.intern(&subject.subject),
             };
-            self.lineage
-                .facts
-                .trusted
-                .insert(credential.clone(), trusted);
+            let known = &mut self.lineage.facts.trusted;
+            if known.len() >= TRUSTED_MAX && known.get(&credential).is_none() {
+                self.lineage.evicted += 1;
+                continue;
+            }
+            known.insert(credential.clone(), trusted);
             let queue = VecDeque::from([Handle::Credential(credential)]);
             self.lineage.wake(queue, Some(event_uid), &mut self.names);
         }

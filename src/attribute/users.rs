@@ -9,6 +9,9 @@ use crate::model::{ActorType, Attribution, IdentityKind, Kept, Micros, Uid};
 /// How long a trace of the console counts, in days.
 const TRACE_DAYS: i32 = 90;
 
+/// How many users with traces are remembered. Beyond it a further one leaves none, and is counted.
+const USERS_MAX: usize = 1_000_000;
+
 /// Reason of an answer that leaves open whether a user was a person or a program.
 pub(super) const MIXED_USE: &str = "mixed_use_user";
 
@@ -19,6 +22,7 @@ pub(super) struct Traces(BTreeMap<i32, Micros>);
 #[derive(Debug, Default)]
 pub(super) struct Users {
     pub(super) traces: Kept<Uid, Traces>,
+    pub(super) evicted: u64,
 }
 
 impl Users {
@@ -27,6 +31,10 @@ impl Users {
         let day = at.day().0;
         let known = self.traces.get(user).and_then(|traces| traces.0.get(&day));
         if known.is_some_and(|known| *known <= at) {
+            return false;
+        }
+        if self.traces.len() >= USERS_MAX && !self.traces.contains(user) {
+            self.evicted += 1;
             return false;
         }
         let traces = self.traces.entry(user, Traces::default);

@@ -14,6 +14,7 @@ mod replay;
 mod run;
 mod simulate;
 mod sql;
+mod upkeep;
 mod verify;
 
 use std::fmt;
@@ -106,6 +107,8 @@ enum Command {
     VerifyProof(prove::VerifyProof),
     /// Append the newest checkpoint to a file outside of the lake
     Anchor(prove::Anchor),
+    /// Merge small files, seal days, write checkpoints, remove what nobody needs. `run` does it by itself
+    Upkeep(upkeep::Upkeep),
     /// Write a labelled sample estate to files
     Simulate(simulate::Simulate),
     /// Check, print or describe the configuration
@@ -171,6 +174,7 @@ pub fn main() -> ExitCode {
         Command::Prove(command) => command.run(),
         Command::VerifyProof(command) => command.run(),
         Command::Anchor(command) => command.run(),
+        Command::Upkeep(command) => command.run(&cli.global),
         Command::Simulate(command) => command.run(&cli.global),
         Command::Config(command) => command.run(&cli.global),
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 
+use super::upkeep::params;
 use super::{Exit, Global, Lake, stop_on_signals};
 use crate::config::{Config, Span};
 use crate::ingest::{Files, Listing, RecordSource, Stop};
@@ -32,6 +33,9 @@ pub(super) struct Replay {
     /// Payload bytes per epoch
     #[arg(long, default_value_t = EPOCH_BYTES, value_name = "BYTES")]
     epoch_bytes: usize,
+    /// Merge the small files that were written, seal days and write checkpoints when everything is read
+    #[arg(long)]
+    upkeep: bool,
     /// End with exit code 1 if a finding of this severity or above was made
     #[arg(long, value_name = "SEVERITY", value_parser = ["info", "low", "medium", "high", "critical"])]
     fail_on: Option<String>,
@@ -55,6 +59,7 @@ impl Replay {
             epoch_age: EPOCH_AGE,
             epoch_bytes: self.epoch_bytes,
             finite: true,
+            upkeep: None,
             ..settings(&config, self.lake.data.clone(), lateness)?
         };
         let stop = Stop::default();
@@ -71,6 +76,9 @@ impl Replay {
             &stop,
         )?;
         global.say(summary(&view, outcome));
+        if self.upkeep {
+            super::upkeep::keep_up(global, &settings, &params(&config.upkeep))?;
+        }
         fail_on(&view, self.fail_on.as_deref())
     }
 }
@@ -93,6 +101,7 @@ pub(super) fn settings(config: &Config, lake: PathBuf, lateness: Span) -> Result
         lease: config.lake.lease.duration(),
         decode: config.decoding()?,
         engine: config.engine(lateness),
+        upkeep: config.upkeep.enabled.then(|| params(&config.upkeep)),
         finite: false,
         // Somebody who replays files sees what came of them.
         rejects: None,

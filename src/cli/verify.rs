@@ -92,7 +92,10 @@ fn print(verdict: &Verdict) {
         );
     }
     if verdict.retired > 0 {
-        println!("{} rows taken out by retention", verdict.retired);
+        println!(
+            "{} rows are gone on purpose; ledger/upkeep says which and why",
+            verdict.retired
+        );
     }
     if verdict.anchors > 0 {
         println!("agrees with {} checkpoints outside", verdict.anchors);

@@ -42,6 +42,7 @@ pub enum ConfigError {
 pub struct Config {
     pub kafka: Kafka,
     pub lake: Lake,
+    pub upkeep: Upkeep,
     pub decode: Decode,
     pub identity: Identity,
     pub detect: Detect,
@@ -141,6 +142,43 @@ impl Default for Integrity {
             previous_key: None,
             origin: None,
             sign: true,
+        }
+    }
+}
+
+/// Small files merged, days sealed, what nobody needs removed: by the writer, between epochs.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upkeep {
+    /// Whether `keytrail run` does it. Without it files add up until `keytrail upkeep --once` is called.
+    pub enabled: bool,
+    /// How long after its end an hour is closed and the files of its epochs are merged.
+    pub merge_after: Span,
+    /// How far the watermark must have passed the end of a day for the day to be sealed: one sorted run. What comes later
+    /// stays beside it until there is enough to seal again.
+    pub seal_after: Span,
+    /// About how large a merged file becomes, in bytes.
+    pub target_bytes: u64,
+    /// A table gets a Delta checkpoint every so many commits. Readers load one and the commits after it.
+    pub checkpoint_commits: u64,
+    /// How old a file must be that nobody names, and how long one stays that others took the place of: readers of an older
+    /// version of a table still need it.
+    pub garbage_age: Span,
+    /// How long after the end of their day the records of `raw_events` stay. For ever unless set. Removal is recorded in the
+    /// ledger, with the leaves that are gone, and the digests stay in the tree.
+    pub raw_events_age: Option<Span>,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            merge_after: Span::minutes(20),
+            seal_after: Span::minutes(26 * 60),
+            target_bytes: 128 << 20,
+            checkpoint_commits: 100,
+            garbage_age: Span::minutes(7 * 24 * 60),
+            raw_events_age: None,
         }
     }
 }

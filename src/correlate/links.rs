@@ -11,7 +11,8 @@ use crate::model::{
     Action, Changes, Confidence, Kept, LinkKind, Micros, Reason, Target, Uid, hex, sha256,
 };
 
-/// How many ties are remembered. Beyond it, those of new pairs are told anew each time they are seen, and counted.
+/// How many ties are remembered. Beyond it, those of new pairs are told anew each time they are seen, and counted. So many
+/// subjects outside are remembered, too.
 const LINKS_MAX: usize = 1_000_000;
 
 /// How many identities of each cloud one outside subject is tied to: more share the subject and are no twins.
@@ -140,6 +141,10 @@ impl Links {
     /// one subject outside that leads into both clouds makes the two identities one workload's.
     fn twins(&mut self, outside: &Uid, inside: &Uid, shown: &mut Vec<Shown>) {
         if !outside.starts_with("oidc:") {
+            return;
+        }
+        if self.twins.len() >= LINKS_MAX && !self.twins.contains(outside) {
+            self.evicted += 1;
             return;
         }
         let in_aws = inside.starts_with("aws:");

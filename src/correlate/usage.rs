@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use foldhash::quality::FixedState;
+use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,10 @@ use crate::model::{Changes, Day, Kept, Micros, Uid};
 
 /// Up to this many distinct values of a day are counted exactly; further ones are not counted.
 const DISTINCT_MAX: usize = 1_024;
+
+/// So many identities and credentials of open days have their distinct values remembered. Those of further ones are not
+/// counted; their events are.
+const DAYS_MAX: usize = 1_000_000;
 
 /// The part an identity plays in a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,10 +75,12 @@ pub struct DayUse {
 /// Rows of the epoch in the making, and the open days.
 #[derive(Debug, Default)]
 pub struct UsageCounter {
-    rows: HashMap<UsageKey, Usage, FixedState>,
+    rows: HashMap<UsageKey, Usage, RandomState>,
     days: Kept<UsageKey, DayUse>,
     /// Days before this one are closed.
     closed_before: Option<Day>,
+    /// Uses whose distinct values were not counted.
+    pub evicted: u64,
 }
 
 impl UsageCounter {
@@ -108,7 +114,8 @@ impl UsageCounter {
     }
 
     fn count(&mut self, key: UsageKey, sighting: &Sighting) {
-        let day = self.days.entry(&key, DayUse::default);
+        let room = self.days.len() < DAYS_MAX || self.days.contains(&key);
+        let day = room.then(|| self.days.entry(&key, DayUse::default));
         let row = self.rows.entry(key).or_default();
         let at = sighting.event_time;
         if sighting.success {
@@ -124,6 +131,10 @@ impl UsageCounter {
         }
         row.first_at = Some(row.first_at.map_or(at, |first| first.min(at)));
         row.last_at = row.last_at.max(Some(at));
+        let Some(day) = day else {
+            self.evicted += 1;
+            return;
+        };
         row.operations += distinct(&mut day.operations, Some(&sighting.operation));
         row.source_networks += distinct(&mut day.networks, sighting.network.as_ref());
         row.tenants += distinct(&mut day.tenants, sighting.tenant_uid.as_ref());

@@ -9,6 +9,9 @@ pub mod decisions {}
 #[doc = include_str!("invariants.md")]
 pub mod invariants {}
 
+#[doc = include_str!("limits.md")]
+pub mod limits {}
+
 #[doc = include_str!("style.md")]
 pub mod style {}
 

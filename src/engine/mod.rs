@@ -227,6 +227,7 @@ impl Engine {
             + self.profiles_evicted
             + self.waiting_evicted
             + self.links.evicted()
+            + self.usage.evicted
             + self.situations.evicted;
         let counts = std::mem::take(&mut self.counts);
         counts.check();
@@ -440,6 +441,7 @@ impl Engine {
     pub fn sizes(&self) -> BTreeMap<&'static str, usize> {
         let (sessions, pending) = self.attributor.sizes();
         BTreeMap::from([
+            ("credentials", self.credentials.len()),
             ("duplicates", self.duplicates.len()),
             ("identities", self.identities.len()),
             ("pending", pending),

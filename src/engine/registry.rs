@@ -12,6 +12,10 @@ use crate::model::{Action, Change, CredentialKind, Micros, Uid};
 /// How many grants of one identity are remembered to know what is left after one is revoked.
 const GRANTS_MAX: usize = 256;
 
+/// How many identities, and how many credentials, are remembered. Beyond it a new one is told anew each time it acts, as
+/// version 1, and counted: what is known of the others stays.
+const KNOWN_MAX: usize = 2_000_000;
+
 /// Whether an identity or credential can be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Standing {
@@ -124,7 +128,7 @@ impl Engine {
                 ..KnownCredential::of(acting.clone())
             };
             self.rows.credential(credential, &known, sighting);
-            self.credentials.insert(credential.clone(), known);
+            self.keep_credential(credential, known);
         }
     }
 
@@ -168,7 +172,25 @@ impl Engine {
             known.used = Some((*tier, self.attributor.intern(&reason)));
         }
         self.rows.identity(identity, &known, sighting);
-        self.identities.insert(identity.clone(), known);
+        self.keep_identity(identity, known);
+    }
+
+    /// Remembers an identity, if there is room.
+    fn keep_identity(&mut self, identity: &Uid, known: KnownIdentity) {
+        if self.identities.len() < KNOWN_MAX || self.identities.contains(identity) {
+            self.identities.insert(identity.clone(), known);
+        } else {
+            self.waiting_evicted += 1;
+        }
+    }
+
+    /// Remembers a credential, if there is room.
+    fn keep_credential(&mut self, credential: &Uid, known: KnownCredential) {
+        if self.credentials.len() < KNOWN_MAX || self.credentials.contains(credential) {
+            self.credentials.insert(credential.clone(), known);
+        } else {
+            self.waiting_evicted += 1;
+        }
     }
 
     /// ID-4: the unique id that a role known by its ARN turned out to have.
@@ -232,7 +254,7 @@ impl Engine {
         if known != before {
             known.version += 1;
             self.rows.identity(target, &known, sighting);
-            self.identities.insert(target.clone(), known);
+            self.keep_identity(target, known);
         }
     }
 
@@ -267,7 +289,7 @@ impl Engine {
             known.rotated_from = Some(self.attributor.intern(replaced));
         }
         self.rows.credential(&uid, &known, sighting);
-        self.credentials.insert(uid, known);
+        self.keep_credential(&uid, known);
     }
 }
 

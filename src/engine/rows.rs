@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::record_batch::RecordBatch;
-use foldhash::quality::FixedState;
+use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 
 use super::registry::{KnownCredential, KnownIdentity};
@@ -56,7 +56,7 @@ pub(super) struct RowSet {
     rejects: Rejects,
     sessions: Sessions,
     usage: Usages,
-    covered: HashMap<CoverageKey, CoverageCount, FixedState>,
+    covered: HashMap<CoverageKey, CoverageCount, RandomState>,
 }
 
 impl RowSet {

@@ -26,6 +26,10 @@ const EVENTS_MAX: usize = 64;
 /// How many situations are open at once, over all identities. Beyond it the one quiet for longest is ended.
 const OPEN_MAX: usize = 100_000;
 
+/// How many of them are of one identity: each is held against every event of it. Beyond it the one that would end first
+/// is ended.
+const OPEN_OF_IDENTITY_MAX: usize = 64;
+
 /// Identity, detector, key: a detector can have several situations of one identity open.
 type Key = (Uid, Uid, Uid);
 
@@ -176,6 +180,11 @@ impl Situations {
         self.by_end.insert((situation.ends_at(), key.clone()));
         self.open.insert(key.clone(), situation);
         findings.extend(self.finding(&key, events));
+        let own = self.first_to_end(identity);
+        if let (OPEN_OF_IDENTITY_MAX.., Some(first)) = own {
+            self.evicted += 1;
+            findings.extend(self.close(&first));
+        }
         if self.open.len() > OPEN_MAX
             && let Some((_, key)) = self.by_end.first().cloned()
         {
@@ -183,6 +192,26 @@ impl Situations {
             findings.extend(self.close(&key));
         }
         findings
+    }
+
+    /// How many other situations of `identity` are open than one, and which of them ends first.
+    fn first_to_end(&self, identity: &Uid) -> (usize, Option<Key>) {
+        let nothing = Uid::from("");
+        let from = (identity.clone(), nothing.clone(), nothing);
+        let own = self
+            .open
+            .range(from..)
+            .take_while(|((of, _, _), _)| of == identity);
+        let mut others = 0_usize;
+        let mut first: Option<(Micros, &Key)> = None;
+        for (key, situation) in own {
+            others += 1;
+            let end = (situation.ends_at(), key);
+            if first.is_none_or(|first| end < first) {
+                first = Some(end);
+            }
+        }
+        (others.saturating_sub(1), first.map(|(_, key)| key.clone()))
     }
 
     /// Ends the situations whose end lies before `now`, the time of the event that is judged next.

@@ -48,7 +48,7 @@ pub struct Table {
     pub doc: &'static str,
     /// Columns whose values are folders. Only dates we compute and providers: never text that an attacker writes.
     pub partition_by: &'static [&'static str],
-    pub(super) columns: fn() -> Vec<ColumnDoc>,
+    pub(crate) columns: fn() -> Vec<ColumnDoc>,
 }
 
 impl fmt::Debug for Table {
@@ -102,10 +102,22 @@ impl Table {
     pub fn schema_sha256(&self) -> Sha256Digest {
         let mut digest = Digest::default();
         for column in (self.columns)() {
-            let line = format!("{} {} {}\n", column.name, column.data_type, column.nullable);
-            digest.update(line.as_bytes());
+            digest.update(column_line(&column).as_bytes());
         }
         digest.finish()
+    }
+
+    /// How many of the table's first columns make the schema `schema_sha256`: that of rows which an older build wrote.
+    /// Columns are only ever added behind those that are there.
+    pub fn columns_of(&self, schema_sha256: &Sha256Digest) -> Option<usize> {
+        let mut digest = Digest::default();
+        for (index, column) in (self.columns)().iter().enumerate() {
+            digest.update(column_line(column).as_bytes());
+            if digest.clone().finish() == *schema_sha256 {
+                return Some(index + 1);
+            }
+        }
+        None
     }
 
     /// The documentation of the table.
@@ -132,6 +144,11 @@ impl Table {
         domain.extend_from_slice(&self.schema_sha256());
         domain
     }
+}
+
+/// A column as its schema's hash has it.
+fn column_line(column: &ColumnDoc) -> String {
+    format!("{} {} {}\n", column.name, column.data_type, column.nullable)
 }
 
 /// A column's type as Delta names it.

@@ -10,6 +10,7 @@ use super::log::{Growth, Integrity, Log};
 use super::rows::Leaves;
 use super::stage::{StagedTable, Staging};
 use super::tables::{self, LakeTable};
+use super::upkeep::{self, Keeper};
 use super::{LakeError, Place, state};
 use crate::engine::{EpochContext, EvidenceEpoch, State};
 use crate::evidence::{self, Epochs, EpochsRow, Rows, Table};
@@ -19,19 +20,20 @@ use crate::model::{ReadTo, hex, sha256};
 /// The writer's end of a lake. There is one per job; a second one loses at the first put.
 #[derive(Debug)]
 pub struct Lake {
-    staging: Staging,
-    job: String,
-    ledger: Ledger,
-    tables: Vec<LakeTable>,
-    last_epoch: i64,
+    pub(super) staging: Staging,
+    pub(super) job: String,
+    pub(super) ledger: Ledger,
+    pub(super) tables: Vec<LakeTable>,
+    pub(super) keeper: Keeper,
+    pub(super) last_epoch: i64,
     last_hash: String,
     /// The epoch that last added to each table.
     last_adds: BTreeMap<String, i64>,
-    base_epoch: i64,
+    pub(super) base_epoch: i64,
     snapshot_epochs: i64,
     tree_size: i64,
     /// None if the lake is not signed.
-    log: Option<Log>,
+    pub(super) log: Option<Log>,
 }
 
 /// What a restart found.
@@ -80,6 +82,7 @@ impl Lake {
         super::store::create_dir(&root.join("state"))?;
         let last_epoch = ledger.last_epoch()?;
         let mut lake = Self {
+            keeper: Keeper::new(root),
             staging: Staging {
                 root: root.clone(),
                 writer: writer_name(),
@@ -115,7 +118,12 @@ impl Lake {
                 lake.last_adds.insert(files.table.clone(), manifest.epoch);
             }
         }
-        let moved = lake.roll_forward_all(&manifests).await?;
+        let mut moved = lake.roll_forward_all(&manifests).await?;
+        let (keeper, records) = Keeper::recover(root, job, &manifests)?;
+        lake.keeper = keeper;
+        for (table, replaced) in upkeep::roll_forward(&mut lake.tables, &records).await? {
+            *moved.entry(table).or_default() += replaced;
+        }
         recovered.tables_moved = moved.values().sum::<u64>() as usize;
         if let Some(log) = &mut lake.log {
             log.seal(last_epoch, &moved)?;
@@ -268,6 +276,7 @@ impl Lake {
             tree_size: evidence.tree_size,
             root_hash: growth.as_ref().map(Growth::root),
             key: self.log.as_ref().map(Log::key_number),
+            upkeep: self.keeper.head(),
         };
         manifest.conserved().map_err(|reason| LakeError::Damaged {
             what: format!("epoch {epoch} before its commit"),
@@ -363,6 +372,7 @@ impl Lake {
         if let Some(log) = &mut self.log {
             log.seal(manifest.epoch, &BTreeMap::new())?;
         }
+        self.settle_upkeep(&manifest).await?;
         Ok(manifest)
     }
 }
@@ -397,7 +407,7 @@ fn check_staged(root: &Place, files: &TableFiles) -> Result<(), LakeError> {
 }
 
 /// Version of the program, as manifests name it.
-const fn build() -> &'static str {
+pub(super) const fn build() -> &'static str {
     concat!("keytrail ", env!("CARGO_PKG_VERSION"))
 }
 

@@ -45,6 +45,16 @@ pub struct Manifest {
     pub root_hash: Option<String>,
     /// Number of the key that signs the epoch's checkpoint. None if the lake is not signed.
     pub key: Option<u32>,
+    /// The last record of upkeep when this epoch was staged; none before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upkeep: Option<UpkeepHead>,
+}
+
+/// The last record of upkeep: with it a manifest holds all of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpkeepHead {
+    pub number: i64,
+    pub sha256: String,
 }
 
 /// What was read of one partition: `to − from = records + skipped + gaps`.
@@ -88,6 +98,9 @@ pub struct TableFiles {
     pub rows: i64,
     /// The epoch that last added to this table; 0 if none did.
     pub prev_epoch_with_adds: i64,
+    /// Schema of the rows, which their digests name too. Empty in manifests of builds that did not write it.
+    #[serde(default)]
+    pub schema_sha256: String,
     pub files: Vec<StagedFile>,
 }
 
@@ -131,12 +144,27 @@ impl Manifest {
     /// Whether every offset and every element is accounted for. Names the first partition that is not.
     pub fn conserved(&self) -> Result<(), String> {
         for input in &self.inputs {
-            let span = u64::try_from(input.to - input.from).unwrap_or(0);
-            let gaps: u64 = input.gaps.iter().map(SourceGap::span).sum();
-            if span != input.counts.records + input.skipped + gaps {
+            // Not even numbers that no sum holds may come out even.
+            let span = input.to.checked_sub(input.from);
+            let span = span.and_then(|span| u64::try_from(span).ok());
+            let gaps = input
+                .gaps
+                .iter()
+                .try_fold(0_u64, |sum, gap| sum.checked_add(gap.span()));
+            let told = input.counts.records.checked_add(input.skipped);
+            let told = told
+                .zip(gaps)
+                .and_then(|(told, gaps)| told.checked_add(gaps));
+            if span.is_none() || span != told {
                 return Err(format!(
-                    "{}/{}: {} offsets but {} records, {} skipped and {gaps} in gaps",
-                    input.topic, input.partition, span, input.counts.records, input.skipped
+                    "{}/{}: offsets from {} to {} but {} records, {} skipped and {} in gaps",
+                    input.topic,
+                    input.partition,
+                    input.from,
+                    input.to,
+                    input.counts.records,
+                    input.skipped,
+                    gaps.unwrap_or(u64::MAX)
                 ));
             }
             let mut at = input.from;

@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -56,6 +56,11 @@ impl SyncedLocal {
         self.disk.check()?;
         self.disk.make_durable(folder)?;
         self.disk.sync_folder(folder)
+    }
+
+    /// Removes a file, whatever its name.
+    pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
     }
 
     /// Writes many files, each replacing what is there, all durable when it returns: a folder is synced once for all of
@@ -382,6 +387,41 @@ impl Drop for Upload {
             drop(fs::remove_file(beside));
         }
     }
+}
+
+/// Files below `folder` that were written at least `age` ago, as paths below `root`, with their sizes.
+pub(super) fn older_than(
+    root: &Path,
+    folder: &Path,
+    age: Duration,
+    found: &mut Vec<(String, u64)>,
+) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            older_than(root, &path, age, found)?;
+            continue;
+        }
+        // One that is gone by now needs no answer.
+        let Ok(data) = entry.metadata() else {
+            continue;
+        };
+        let since = SystemTime::now()
+            .duration_since(data.modified()?)
+            .unwrap_or_default();
+        if kind.is_file() && since >= age {
+            let below = path.strip_prefix(root).unwrap_or(&path);
+            found.push((below.to_string_lossy().into_owned(), data.len()));
+        }
+    }
+    Ok(())
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -4,6 +4,7 @@
 //! ```text
 //! DIR/ledger/epoch-000000000001.json      the commit point, chained by hash
 //! DIR/ledger/…                            beside it the tree over all rows, signed: see the module `log`
+//! DIR/ledger/upkeep/000000000001.json     which files took the place of which, chained by hash
 //! DIR/state/epoch-000000000001-….zst      what the engine remembers
 //! DIR/lease.json                          who is writing, as a courtesy
 //! DIR/tables/activity/…                   Delta tables: staged parquet first, visible after the ledger says so
@@ -15,10 +16,12 @@ mod ledger;
 mod local;
 mod log;
 mod rows;
+mod schema;
 mod stage;
 mod state;
 mod store;
 mod tables;
+mod upkeep;
 mod verify;
 
 use std::path::PathBuf;
@@ -27,7 +30,7 @@ use thiserror::Error;
 
 pub use commit::{Lake, Pending, Recovered};
 pub use lease::{Lease, Watch};
-pub use ledger::{InputRange, Manifest, PartitionCounts, StagedFile, TableFiles};
+pub use ledger::{InputRange, Manifest, PartitionCounts, StagedFile, TableFiles, UpkeepHead};
 pub use log::{Integrity, LedgerKey, Proof, ProvenRow, Secret, anchor, prove, read_anchors};
 pub use rows::canonical_row;
 pub use stage::{StagedTable, Staging, TableStaging};
@@ -35,6 +38,7 @@ pub use state::{EpochState, last_epoch, states_between};
 pub use store::Place;
 pub(crate) use store::holds_files;
 pub(crate) use tables::{has_log, unloaded};
+pub use upkeep::{Act, AddedFile, Garbage, Kind, Record, RemovedFile, Task, UpkeepParams};
 pub use verify::{Demands, Problem, Verdict, VerifiedGap, verify, verify_at};
 
 /// Folder of the tables within a lake.
@@ -76,6 +80,8 @@ pub enum LakeError {
         table: &'static str,
         source: Box<deltalake::DeltaTableError>,
     },
+    #[error("table {table} does not fit this build: {reason}")]
+    Schema { table: &'static str, reason: String },
     #[error("parquet of {table}: {source}")]
     Parquet {
         table: &'static str,

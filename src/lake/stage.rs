@@ -144,6 +144,7 @@ impl TableStaging<'_> {
                 table: self.table.name.to_owned(),
                 rows: files.iter().map(|file| file.rows).sum(),
                 prev_epoch_with_adds: 0,
+                schema_sha256: hex(&self.table.schema_sha256()),
                 files,
             },
             leaves: self.leaves,
@@ -236,11 +237,12 @@ fn path(table: &Table, values: &[String], epoch: i64, number: usize, writer: &st
     format!("{folder}part-{epoch:012}-{number:04}-{writer}.zstd.parquet")
 }
 
-fn full_path(root: &Place, table: &Table, path: &str) -> Place {
+pub(super) fn full_path(root: &Place, table: &Table, path: &str) -> Place {
     root.join(TABLES_DIR).join(table.name).join(path)
 }
 
-fn open(
+/// A file of `table` for rows of the schema of `rows`.
+pub(super) fn open(
     full: Place,
     table: &'static Table,
     rows: &RecordBatch,
@@ -249,7 +251,7 @@ fn open(
         .map_err(parquet(table))
 }
 
-fn parquet(table: &'static Table) -> impl Fn(ParquetError) -> LakeError {
+pub(super) fn parquet(table: &'static Table) -> impl Fn(ParquetError) -> LakeError {
     move |source| LakeError::Parquet {
         table: table.name,
         source,

@@ -220,6 +220,44 @@ pub(super) fn remove(place: &Place) -> Result<(), LakeError> {
     }
 }
 
+/// Every file below the folder `place` that was written at least `age` ago, with its size. Where a store has folders,
+/// files in the making are among them.
+pub(super) fn older_than(place: &Place, age: Duration) -> Result<Vec<(String, u64)>, LakeError> {
+    if place.local.is_some() {
+        let root = place.file_path();
+        let mut found = Vec::new();
+        super::local::older_than(&root, &root, age, &mut found)
+            .map_err(io("cannot list", place))?;
+        return Ok(found);
+    }
+    let (store, path) = (place.store(), place.path.clone());
+    let listed = wait(async move { store.list(Some(&path)).try_collect::<Vec<_>>().await });
+    let above = format!("{}/", place.path);
+    let now = chrono::Utc::now();
+    let old = |written: chrono::DateTime<chrono::Utc>| {
+        (now - written).to_std().is_ok_and(|since| since >= age)
+    };
+    Ok(listed
+        .map_err(place.failed("cannot list"))?
+        .iter()
+        .filter(|object| old(object.last_modified))
+        .filter_map(|object| {
+            let path = object.location.as_ref().strip_prefix(&above)?;
+            Some((path.to_owned(), object.size))
+        })
+        .collect())
+}
+
+/// Removes the file at `path` below the folder `place`: one that [`older_than`] gave.
+pub(super) fn remove_below(place: &Place, path: &str) -> Result<(), LakeError> {
+    // A file in the making has a name that the store does not know.
+    if let Some(local) = &place.local {
+        let path = place.file_path().join(path);
+        return local.remove(&path).map_err(io("cannot remove", path));
+    }
+    remove(&place.join(path))
+}
+
 /// Removes the files in the folder `place`, and the folder, where a store has folders; done if it is not there.
 pub(super) fn remove_folder(place: &Place) -> Result<(), LakeError> {
     for name in names(place)? {

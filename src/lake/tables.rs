@@ -17,14 +17,19 @@ use crate::failpoint;
 use crate::telemetry::Event;
 
 /// How often a commit is looked at again before it is given up. Each look rereads the table.
-const LOOKS_MAX: usize = 5;
+pub(super) const LOOKS_MAX: usize = 5;
+
+/// Tag of an `add` in which upkeep says the SHA-256 of a file that no manifest names.
+pub(super) const SHA256_TAG: &str = "keytrail.sha256";
 
 /// One Delta table of the lake.
 #[derive(Debug)]
 pub(super) struct LakeTable {
     table: &'static Table,
-    app_id: String,
-    delta: DeltaTable,
+    pub(super) app_id: String,
+    pub(super) delta: DeltaTable,
+    /// The version at which a Delta checkpoint was last written or tried; none before the first look.
+    pub(super) checkpoint_tried: Option<u64>,
 }
 
 impl LakeTable {
@@ -50,23 +55,39 @@ impl LakeTable {
         Ok(Self {
             table,
             app_id: format!("keytrail/{job}/{}", table.name),
+            checkpoint_tried: Some(checkpointed(&folder)?),
             delta,
         })
     }
 
+    /// Gives the table the columns that this build knows and the one that created it did not.
+    pub(super) async fn upgrade(&mut self) -> Result<(), LakeError> {
+        self.delta = super::schema::upgrade(self.delta.clone(), self.table).await?;
+        Ok(())
+    }
+
     /// The last epoch that this table holds.
     pub(super) async fn epoch(&self) -> Result<i64, LakeError> {
+        Ok(self.transaction(&self.app_id).await?.unwrap_or(0))
+    }
+
+    /// The last version that `app_id` committed.
+    pub(super) async fn transaction(&self, app_id: &str) -> Result<Option<i64>, LakeError> {
         let snapshot = self
             .delta
             .snapshot()
             .map_err(|e| self.failed(e))?
             .snapshot();
         let log = self.delta.log_store();
-        let version = snapshot
-            .transaction_version(log.as_ref(), &self.app_id)
+        snapshot
+            .transaction_version(log.as_ref(), app_id)
             .await
-            .map_err(|e| self.failed(e))?;
-        Ok(version.unwrap_or(0))
+            .map_err(|e| self.failed(e))
+    }
+
+    /// The table's name.
+    pub(super) const fn name(&self) -> &'static str {
+        self.table.name
     }
 
     /// Makes `files` of `manifest` visible, once. Gives whether there was anything to do.
@@ -146,7 +167,17 @@ impl LakeTable {
         Ok(())
     }
 
-    fn failed(&self, source: DeltaTableError) -> LakeError {
+    /// Paths of the files that readers see, with their sizes.
+    pub(super) fn visible_files(&self) -> Result<Vec<(String, i64)>, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(|e| self.failed(e))?;
+        Ok(snapshot
+            .log_data()
+            .iter()
+            .map(|file| (file.path().to_string(), file.size()))
+            .collect())
+    }
+
+    pub(super) fn failed(&self, source: DeltaTableError) -> LakeError {
         LakeError::Delta {
             table: self.table.name,
             source: Box::new(source),
@@ -158,7 +189,9 @@ impl LakeTable {
 pub(super) async fn open_all(root: &Place, job: &str) -> Result<Vec<LakeTable>, LakeError> {
     let mut tables = Vec::with_capacity(TABLES.len());
     for table in TABLES {
-        tables.push(LakeTable::open(root, table, job).await?);
+        let mut opened = LakeTable::open(root, table, job).await?;
+        opened.upgrade().await?;
+        tables.push(opened);
         failpoint::pass("recovery.table-opened");
     }
     Ok(tables)
@@ -175,6 +208,13 @@ pub(crate) fn unloaded(folder: &Place) -> Result<Result<DeltaTable, DeltaTableEr
 /// Whether the folder holds a Delta log.
 pub(crate) fn has_log(folder: &Place) -> Result<bool, LakeError> {
     store::holds_files(&folder.join("_delta_log"))
+}
+
+/// The version of the table's last Delta checkpoint; the first version if there is none.
+fn checkpointed(folder: &Place) -> Result<u64, LakeError> {
+    let hint = store::read(&folder.join("_delta_log/_last_checkpoint"))?.unwrap_or_default();
+    let hint: Value = serde_json::from_slice(&hint).unwrap_or_default();
+    Ok(hint["version"].as_u64().unwrap_or(0))
 }
 
 async fn create(delta: &mut DeltaTable, table: &'static Table) -> Result<(), DeltaTableError> {

@@ -9,6 +9,9 @@ use dashmap::DashMap;
 use crate::engine::News;
 use crate::lake::Manifest;
 
+/// How many findings are shown. Beyond it those of the oldest epochs go: the lake has them all.
+const FINDINGS_MAX: usize = 100_000;
+
 /// The latest revision of a finding, and the epoch that committed it.
 #[derive(Clone, Debug)]
 pub struct LiveFinding {
@@ -55,7 +58,18 @@ impl View {
             self.findings
                 .insert(finding.news.finding_uid.to_string(), finding);
         }
+        if self.findings.len() > FINDINGS_MAX {
+            self.forget_oldest();
+        }
         self.published.store(manifest.epoch, Ordering::Release);
+    }
+
+    /// Drops an eighth of the findings, and those of the same epoch.
+    fn forget_oldest(&self) {
+        let mut epochs: Vec<i64> = self.findings.iter().map(|entry| entry.epoch).collect();
+        epochs.sort_unstable();
+        let last = epochs[epochs.len() / 8];
+        self.findings.retain(|_, finding| finding.epoch > last);
     }
 
     /// The last epoch that readers may see, 0 before the first.
@@ -83,7 +97,7 @@ impl View {
         self.rows.get(table).map_or(0, |rows| *rows)
     }
 
-    /// Every finding of this run in its latest revision, earliest first.
+    /// The findings of this run in their latest revision, earliest first; of very many, the newest.
     pub fn findings(&self) -> Vec<LiveFinding> {
         let mut findings: Vec<LiveFinding> =
             self.findings.iter().map(|entry| entry.clone()).collect();

@@ -1,13 +1,13 @@
 //! A map for what is looked up for every event: by hash, because comparing ids that share long beginnings is what an
 //! ordered map would spend its time on. Like [`Tracked`](super::Tracked) it remembers which entries changed.
 //!
-//! Its order never shows: what is written from it is sorted first. The hash has a fixed seed, so that a run is the same
-//! on every machine; whoever crafts ids that collide makes lookups slow and nothing else.
+//! Its order never shows: what is written from it is sorted first. So the seed of the hash may be another in every process
+//! and every map, and is: nobody can craft ids that all fall into one place. Rows and state are the same all the same.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
 
-use foldhash::quality::FixedState;
+use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
 
@@ -16,7 +16,7 @@ use super::changes::{Changes, Entry, Log};
 /// An unordered map with a log of what changed since it was last [written](Kept::written).
 #[derive(Clone, Debug)]
 pub struct Kept<K, V> {
-    entries: HashMap<K, Entry<V>, FixedState>,
+    entries: HashMap<K, Entry<V>, RandomState>,
     log: Log<K>,
 }
 

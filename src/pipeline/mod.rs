@@ -8,6 +8,7 @@ mod breaker;
 mod overlap;
 mod standby;
 mod turns;
+mod upkeep;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -22,13 +23,16 @@ use crate::engine::{self, Engine, EpochContext, EvidenceEpoch, News, StateError}
 use crate::failpoint;
 use crate::ingest::{Cutter, IngestError, Positions, RawEpoch, RecordSource, Stop};
 use crate::lake::{
-    InputRange, Integrity, Lake, LakeError, Lease, Manifest, PartitionCounts, Staging,
+    InputRange, Integrity, Lake, LakeError, Lease, Manifest, PartitionCounts, Staging, UpkeepParams,
 };
 use crate::live::View;
 use crate::model::{Micros, hex};
 use crate::telemetry::Event;
 pub use breaker::RejectLimit;
 use turns::{Line, Turn};
+use upkeep::Upkeep;
+
+pub use upkeep::keep_up_once;
 
 pub use standby::{Warm, stand_by};
 
@@ -91,6 +95,8 @@ pub struct Settings {
     pub lease: Duration,
     pub decode: decode::Params,
     pub engine: engine::Params,
+    /// What upkeep does between epochs; nothing unless given.
+    pub upkeep: Option<UpkeepParams>,
     /// Whether the end of the input settles everything: files, or a run until the topics' end.
     pub finite: bool,
     /// Beyond which share of rejects to stop. None: whatever comes is read.
@@ -133,11 +139,7 @@ pub fn run_from(
     stop: &Stop,
 ) -> Result<Outcome, PipelineError> {
     let started = Instant::now();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(PipelineError::Runtime)?;
+    let runtime = runtime()?;
     // Held while the lake is opened, too: that may take long.
     let _lease = Lease::take(&settings.lake, settings.lease)?;
     let opened = Lake::open(
@@ -170,6 +172,14 @@ pub fn run_from(
     Ok(outcome)
 }
 
+fn runtime() -> Result<tokio::runtime::Runtime, PipelineError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(PipelineError::Runtime)
+}
+
 fn drive(
     settings: &Settings,
     mut cutter: Cutter,
@@ -188,7 +198,8 @@ fn drive(
         let keeping = scope.spawn(move || {
             // Whatever ends the lake, a panic too, ends the reading: records that cannot be kept are not read.
             let mut failed = RequestOnDrop { stop, armed: true };
-            let kept = keep(settings, lake, &applied, runtime, view);
+            let upkeep = Upkeep::new(settings.upkeep);
+            let kept = keep(settings, lake, &applied, runtime, view, upkeep);
             failed.armed = kept.is_err();
             kept
         });
@@ -383,6 +394,7 @@ fn keep(
     applied: &Receiver<Applied>,
     runtime: &tokio::runtime::Runtime,
     view: &View,
+    mut upkeep: Upkeep,
 ) -> Result<Outcome, PipelineError> {
     let mut outcome = Outcome::default();
     while let Ok(next) = applied.recv() {
@@ -403,6 +415,7 @@ fn keep(
         if let Some(limit) = settings.rejects {
             limit.check(&manifest)?;
         }
+        upkeep.turn(&mut lake, runtime, next.context.now);
     }
     Ok(outcome)
 }

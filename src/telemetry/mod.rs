@@ -60,6 +60,30 @@ pub enum Event<'a> {
     },
     /// A table commit did not go through at the first attempt and is looked at again.
     TableRetried { table: &'a str, reason: &'a str },
+    /// Upkeep put files of a table in the place of others.
+    KeptUp {
+        kind: &'a str,
+        table: &'a str,
+        files_before: usize,
+        files_after: usize,
+        rows: i64,
+        lost: bool,
+    },
+    /// A table got a Delta checkpoint.
+    Checkpointed { table: &'a str },
+    /// Files that nobody needs are gone.
+    Swept {
+        orphans: u64,
+        replaced: u64,
+        states: u64,
+        bytes: u64,
+    },
+    /// Upkeep or a Delta checkpoint did not come off. What is committed stands all the same.
+    UpkeepTrouble {
+        what: &'a str,
+        reason: &'a str,
+        integrity: bool,
+    },
     /// The broker reported something that passes by itself.
     BrokerTrouble { reason: &'a str },
     /// What signs the ledger from now on. A key that lies in the lake protects from mistakes and from whoever cannot
@@ -124,6 +148,31 @@ impl Event<'_> {
             Self::TableRetried { table, reason } => {
                 tracing::info!(table, reason, "looking again at a table commit");
             }
+            Self::KeptUp {
+                kind,
+                table,
+                files_before,
+                files_after,
+                rows,
+                lost,
+            } => tracing::info!(kind, table, files_before, files_after, rows, lost, "upkeep"),
+            Self::Checkpointed { table } => tracing::info!(table, "delta checkpoint"),
+            Self::Swept {
+                orphans,
+                replaced,
+                states,
+                bytes,
+            } => tracing::info!(orphans, replaced, states, bytes, "removed files"),
+            Self::UpkeepTrouble {
+                what,
+                reason,
+                integrity: true,
+            } => tracing::error!(what, reason, "upkeep found damage"),
+            Self::UpkeepTrouble {
+                what,
+                reason,
+                integrity: false,
+            } => tracing::warn!(what, reason, "upkeep did not come off"),
             Self::BrokerTrouble { reason } => tracing::warn!(reason, "broker"),
             Self::Signing {
                 verifier,

@@ -22,6 +22,7 @@ mod rejects;
 mod schemas;
 mod sql;
 mod tamper;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -63,6 +64,7 @@ fn settings(lake: &Path, epoch_bytes: usize) -> Settings {
         lease: config.lake.lease.duration(),
         decode: config.decoding().unwrap(),
         engine: config.engine(config.identity.lateness_of_files(false)),
+        upkeep: None,
         finite: true,
         rejects: None,
     }

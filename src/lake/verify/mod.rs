@@ -14,6 +14,7 @@ mod shown;
 mod signatures;
 mod strays;
 mod tree;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -84,7 +85,7 @@ pub struct Verdict {
     pub bytes: u64,
     /// Rows that were read, recomputed and found at their leaves.
     pub rows: i64,
-    /// Rows whose file was taken out of its table by a sealed commit: retention. Their leaves stay.
+    /// Rows that were removed on purpose: a record of upkeep says which and why. Their leaves stay.
     pub retired: u64,
     pub elements: u64,
     pub accepted: u64,
@@ -193,10 +194,20 @@ pub async fn verify_at(root: &Place, demands: &Demands) -> Result<Verdict, LakeE
         signatures::key_file(root, &chain, &mut verdict)?;
         Some(tree::check(&files, &read, &mut verdict)?)
     };
+    let (records, retired) = upkeep::check(root, &read, &mut verdict)?;
     let shown = shown::tables(root, &files, &seen, &sealed, &read, &mut verdict).await?;
-    placed::check(root, &files, corrected.as_ref(), &read, shown, &mut verdict);
+    let corrected = corrected.as_ref();
+    placed::check(
+        root,
+        &files,
+        corrected,
+        &read,
+        &shown,
+        &retired,
+        &mut verdict,
+    );
     if !chain.keys.is_empty() {
-        strays::check(&seen, &sealed, last, &read, &mut verdict);
+        strays::check(&seen, &sealed, (last, records), &read, &mut verdict);
     }
     if let Some(anchor) = &demands.anchor {
         signatures::anchors(&files, anchor, &chain, &read, &mut verdict)?;

@@ -10,7 +10,7 @@ use arrow::array::{ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use super::shown::{Shown, ShownFile};
+use super::shown::ShownFile;
 use super::tree::Corrected;
 use super::{Problem, Read, Verdict, epoch_of};
 use crate::evidence::StoredRows;
@@ -50,7 +50,8 @@ pub(super) fn check(
     files: &Files,
     corrected: Option<&Corrected>,
     read: &[Read],
-    shown: Shown,
+    shown: &[ShownFile],
+    retired: &[[i64; 3]],
     verdict: &mut Verdict,
 ) {
     let size = read.last().map_or(0, |last| last.manifest.tree_size);
@@ -65,9 +66,9 @@ pub(super) fn check(
         size,
         found,
     };
-    let outcomes = check.all(&shown.files);
+    let outcomes = check.all(shown);
     let mut unread = Vec::new();
-    for (file, outcome) in shown.files.iter().zip(outcomes) {
+    for (file, outcome) in shown.iter().zip(outcomes) {
         verdict.files += 1;
         verdict.bytes += outcome.bytes;
         verdict.rows += outcome.rows;
@@ -80,7 +81,7 @@ pub(super) fn check(
             unread.extend(file.leaves());
         }
     }
-    check.missing(&shown, &unread, verdict);
+    check.missing(retired, &unread, verdict);
 }
 
 impl Check<'_> {
@@ -253,8 +254,7 @@ impl Check<'_> {
     }
 
     /// Tells of leaves that no row was found for.
-    fn missing(&self, shown: &Shown, unread: &[(u64, u64)], verdict: &mut Verdict) {
-        let mut retired: Vec<((u64, u64), u64)> = shown.retired.clone();
+    fn missing(&self, retired: &[[i64; 3]], unread: &[(u64, u64)], verdict: &mut Verdict) {
         let within = |(begin, end): &(u64, u64), leaf: u64| (*begin..=*end).contains(&leaf);
         for (word, bits) in self.found.iter().enumerate() {
             let mut empty = !bits.load(Ordering::Relaxed);
@@ -264,11 +264,7 @@ impl Check<'_> {
                 if leaf >= self.size || unread.iter().any(|span| within(span, leaf)) {
                     continue;
                 }
-                let gone = retired
-                    .iter_mut()
-                    .find(|(span, left)| *left > 0 && within(span, leaf));
-                if let Some((_, left)) = gone {
-                    *left -= 1;
+                if retired.iter().any(|leaves| holds(leaves, leaf)) {
                     verdict.retired += 1;
                     continue;
                 }
@@ -305,6 +301,17 @@ impl Check<'_> {
             None => (None, format!("leaf {leaf}")),
         }
     }
+}
+
+/// Whether `leaf` is one of those that a record names by first leaf, step and count.
+fn holds([first, step, count]: &[i64; 3], leaf: u64) -> bool {
+    let behind = i64::try_from(leaf)
+        .ok()
+        .and_then(|leaf| leaf.checked_sub(*first));
+    behind.is_some_and(|behind| {
+        let step = (*step).max(1);
+        behind >= 0 && behind % step == 0 && behind / step < *count
+    })
 }
 
 /// The batch with its partition columns, which a file does not hold, as texts.

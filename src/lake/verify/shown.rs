@@ -10,12 +10,9 @@ use super::signatures::Sealed;
 use super::{Read, Seen, Verdict};
 use crate::evidence::{TABLES, Table};
 use crate::lake::log::{Files, HINT, commit_name, is_checkpoint};
-use crate::lake::tables::unloaded;
+use crate::lake::tables::{SHA256_TAG, unloaded};
 use crate::lake::{LakeError, Place, TABLES_DIR};
 use crate::model::{hex, sha256};
-
-/// Tag of an `add` in which a writer of compacted files says their SHA-256: no manifest names those files.
-const SHA256_TAG: &str = "keytrail.sha256";
 
 /// A file that a table shows, or showed.
 #[derive(Clone, Debug)]
@@ -28,7 +25,6 @@ pub(super) struct ShownFile {
     pub(super) sha256: Option<String>,
     /// The epoch that staged it; the last one for a compacted file.
     pub(super) epoch: i64,
-    rows: u64,
     leaves: Option<(u64, u64)>,
 }
 
@@ -39,14 +35,6 @@ impl ShownFile {
     }
 }
 
-/// What all tables show.
-#[derive(Debug, Default)]
-pub(super) struct Shown {
-    pub(super) files: Vec<ShownFile>,
-    /// Leaves between which rows were taken out by retention, and how many.
-    pub(super) retired: Vec<((u64, u64), u64)>,
-}
-
 /// Reads the logs of all tables and holds them to seals and manifests.
 pub(super) async fn tables(
     root: &Place,
@@ -55,8 +43,8 @@ pub(super) async fn tables(
     sealed: &Sealed,
     read: &[Read],
     verdict: &mut Verdict,
-) -> Result<Shown, LakeError> {
-    let mut shown = Shown::default();
+) -> Result<Vec<ShownFile>, LakeError> {
+    let mut shown = Vec::new();
     let last = read.last().map_or(0, |last| last.manifest.epoch);
     for table in TABLES {
         let staged = staged(table, read);
@@ -66,7 +54,6 @@ pub(super) async fn tables(
             sealed,
             last,
             shown: BTreeMap::new(),
-            retired: Vec::new(),
             removed: BTreeSet::new(),
         };
         let hint = seen.hints.get(table.name);
@@ -85,8 +72,7 @@ pub(super) async fn tables(
             log.as_readers_see(root, head, verdict).await;
         }
         compare(&mut log, &staged, verdict);
-        shown.retired.append(&mut log.retired);
-        shown.files.extend(log.shown.into_values());
+        shown.extend(log.shown.into_values());
     }
     Ok(shown)
 }
@@ -107,7 +93,6 @@ fn staged(table: &'static Table, read: &[Read]) -> BTreeMap<String, ShownFile> {
                 size: file.size,
                 sha256: Some(file.sha256.clone()),
                 epoch: manifest.epoch,
-                rows: file.rows.unsigned_abs(),
                 leaves: Some((file.leaf_min.unsigned_abs(), file.leaf_max.unsigned_abs())),
             };
             staged.insert(file.path.clone(), shown);
@@ -146,7 +131,6 @@ struct Log<'a> {
     sealed: &'a Sealed,
     last: i64,
     shown: BTreeMap<String, ShownFile>,
-    retired: Vec<((u64, u64), u64)>,
     removed: BTreeSet<String>,
 }
 
@@ -251,14 +235,8 @@ impl Log<'_> {
         }
         let remove = &action["remove"];
         if let Some(path) = remove["path"].as_str() {
-            let gone = self.shown.remove(path);
+            self.shown.remove(path);
             self.removed.insert(path.to_owned());
-            let rewritten = remove["dataChange"] == false;
-            if let Some(file) = gone.filter(|_| !rewritten)
-                && let Some(leaves) = file.leaves
-            {
-                self.retired.push((leaves, file.rows));
-            }
         }
     }
 
@@ -278,7 +256,6 @@ impl Log<'_> {
             size: add["size"].as_u64().unwrap_or(0),
             sha256: add["tags"][SHA256_TAG].as_str().map(str::to_owned),
             epoch: self.last,
-            rows: stats["numRecords"].as_u64().unwrap_or(0),
             leaves: leaf("minValues").zip(leaf("maxValues")),
         })
     }

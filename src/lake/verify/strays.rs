@@ -3,9 +3,18 @@
 use super::signatures::{Sealed, is_of_log};
 use super::{Read, Seen, Verdict};
 use crate::lake::log::{HINT, KeyChain, Seal, TileId};
+use crate::lake::upkeep::Records;
 
 /// Names that were there when the verification began, so that each belongs to an epoch that it judged.
-pub(super) fn check(seen: &Seen, sealed: &Sealed, last: i64, read: &[Read], verdict: &mut Verdict) {
+///
+/// `last` is the last epoch, `records` the last record of upkeep.
+pub(super) fn check(
+    seen: &Seen,
+    sealed: &Sealed,
+    (last, records): (i64, i64),
+    read: &[Read],
+    verdict: &mut Verdict,
+) {
     let sizes = read.iter().map(|read| read.manifest.tree_size);
     let size = sizes.max().and_then(|size| u64::try_from(size).ok());
     let size = size.unwrap_or(0);
@@ -16,9 +25,11 @@ pub(super) fn check(seen: &Seen, sealed: &Sealed, last: i64, read: &[Read], verd
             .find_map(|ending| epoch(name, ending))
             .is_some_and(|epoch| (1..=last).contains(&epoch));
         let seal = Seal::number(name).is_some_and(|number| number <= sealed.count);
+        let record = name.strip_prefix("upkeep/").and_then(Records::number);
+        let record = record.is_some_and(|number| (1..=records).contains(&number));
         let keys = verdict.keys.len();
         let key = (1..=keys).any(|number| KeyChain::name(number as u32) == *name);
-        if !(tile || epoch || seal || key || leftover(name)) {
+        if !(tile || epoch || seal || key || record || leftover(name)) {
             let what = format!("ledger/{name}");
             verdict.wrong(
                 last,
