@@ -66,13 +66,17 @@ impl Lake {
         job: &str,
         snapshot_epochs: i64,
     ) -> Result<(Self, Recovered), LakeError> {
+        let writer = writer_name();
+        if !root.local() {
+            super::remote::check(root, &writer)?;
+        }
         let ledger = Ledger::open(root)?;
         super::store::create_dir(&root.join("state"))?;
         let last_epoch = ledger.last_epoch()?;
         let mut lake = Self {
             staging: Staging {
                 root: root.clone(),
-                writer: writer_name(),
+                writer,
             },
             job: job.to_owned(),
             tables: Vec::new(),
@@ -136,6 +140,9 @@ impl Lake {
         let mut moved = 0;
         for (table, schema) in self.tables.iter_mut().zip(crate::evidence::TABLES) {
             let at = table.epoch().await?;
+            if at > self.last_epoch {
+                return Err(ahead(&self.ledger, schema.name, at, self.last_epoch)?);
+            }
             for manifest in manifests {
                 if manifest.epoch <= at {
                     continue;
@@ -269,15 +276,31 @@ impl Lake {
                 files_of(&manifest, schema.name).map(|files| (table, files))
             })
             .partition(|(_, files)| files.table == "epochs");
-        let moves = others
+        // Memory gains nothing from tables that move side by side, and one after the other is the same in every run.
+        let (side_by_side, in_turn): (Vec<_>, Vec<_>) = others
+            .into_iter()
+            .partition(|_| !self.staging.root.in_process());
+        let moves = side_by_side
             .into_iter()
             .map(|(table, files)| table.roll_forward(&manifest, files));
         futures::future::try_join_all(moves).await?;
-        for (table, files) in epochs {
+        for (table, files) in in_turn.into_iter().chain(epochs) {
             table.roll_forward(&manifest, files).await?;
         }
         Ok(manifest)
     }
+}
+
+/// Why a table that stands after the ledger's end stops this writer: another one is at work, or the ledger has lost what
+/// it had decided. Going on would commit that epoch again, and the table would take the old rows for the new ones.
+fn ahead(ledger: &Ledger, table: &str, at: i64, last: i64) -> Result<LakeError, LakeError> {
+    if super::store::exists(&ledger.path(at))? {
+        return Ok(LakeError::Fenced { epoch: at });
+    }
+    Ok(LakeError::Damaged {
+        what: format!("table {table}"),
+        reason: format!("it stands at epoch {at}, and the ledger ends at {last}"),
+    })
 }
 
 fn files_of<'a>(manifest: &'a Manifest, table: &str) -> Option<&'a TableFiles> {

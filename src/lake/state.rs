@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter};
 
 use super::ledger::{Ledger, Manifest, StateFile};
+use super::store::FileWriter;
 use super::{LakeError, Place, store};
 use crate::engine::{Loaded, State};
 use crate::model::{hex, sha256};
@@ -29,17 +30,18 @@ pub(super) fn write(
     // The writer's name keeps one that loses the epoch from replacing the state of the one that won it.
     let path = format!("state/epoch-{epoch:012}-{writer}.{kind}.zst");
     let full = root.join(&path);
-    let compressed = compress(state).map_err(super::io("cannot compress", &full))?;
-    store::put(&full, &compressed)?;
+    let file = FileWriter::new(full.clone());
+    let file = compress(state, file).map_err(super::io("cannot write", &full))?;
+    let (_, sha256) = file.finish()?;
     Ok(StateFile {
         path,
-        sha256: hex(&sha256(&compressed)),
+        sha256: hex(&sha256),
         base_epoch,
     })
 }
 
-fn compress(state: &State) -> io::Result<Vec<u8>> {
-    let mut encoder = BufWriter::with_capacity(BUFFER, zstd::Encoder::new(Vec::new(), LEVEL)?);
+fn compress(state: &State, file: FileWriter) -> io::Result<FileWriter> {
+    let mut encoder = BufWriter::with_capacity(BUFFER, zstd::Encoder::new(file, LEVEL)?);
     state.write_to(&mut encoder)?;
     encoder.into_inner()?.finish()
 }
