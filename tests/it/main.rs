@@ -6,11 +6,17 @@
 mod estate;
 
 mod cli;
+mod drive;
+mod faulty;
 mod investigate;
 mod kafka;
 mod lake;
+mod power_cut;
+mod s3;
 mod schemas;
+mod simulation;
 mod sql;
+mod store_faults;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
