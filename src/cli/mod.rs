@@ -118,7 +118,7 @@ enum Command {
 /// Which lake to read.
 #[derive(Debug, Args)]
 struct Lake {
-    /// Folder of the lake
+    /// The lake: a folder, or an address like s3://bucket/lake, gs://bucket/lake, az://container/lake
     #[arg(long, env = "KEYTRAIL_DATA", value_name = "DIR")]
     data: PathBuf,
 }

@@ -24,7 +24,7 @@ pub(super) struct Query {
 /// Listing the questions needs no lake.
 #[derive(Debug, Args)]
 struct OptionalLake {
-    /// Folder of the lake
+    /// The lake: a folder, or an address like s3://bucket/lake
     #[arg(long, env = "KEYTRAIL_DATA", value_name = "DIR")]
     data: Option<std::path::PathBuf>,
 }

@@ -16,7 +16,7 @@ use crate::pipeline::{self, RejectLimit, Settings};
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Folder of the lake, instead of lake.url
+    /// The lake, instead of lake.url: a folder, or an address like s3://bucket/lake
     #[arg(long, env = "KEYTRAIL_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
     /// Brokers, instead of kafka.brokers
@@ -63,17 +63,6 @@ impl Run {
             .data
             .or_else(|| (!config.lake.url.is_empty()).then(|| PathBuf::from(&config.lake.url)))
             .ok_or_else(|| missing("lake.url", "--data"))?;
-        if lake.to_string_lossy().contains("://") {
-            return Err(ConfigError::Invalid {
-                origin: "lake.url".to_owned(),
-                reason: format!(
-                    "{} is an address; only a local folder can be written so far",
-                    lake.display()
-                ),
-                suggestion: String::new(),
-            }
-            .into());
-        }
         let brokers = self
             .brokers
             .or_else(|| (!config.kafka.brokers.is_empty()).then(|| config.kafka.brokers.join(",")))

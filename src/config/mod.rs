@@ -87,7 +87,7 @@ pub enum Start {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lake {
-    /// Folder of the lake.
+    /// The lake: a folder, or an address like `s3://bucket/lake`.
     pub url: String,
     /// Name under which this lake's ledger counts. A lake has one writer per job.
     pub job: String,

@@ -15,6 +15,7 @@ mod lease;
 mod ledger;
 mod local;
 mod log;
+mod remote;
 mod rows;
 mod schema;
 mod stage;
@@ -61,6 +62,11 @@ pub enum LakeError {
     },
     #[error("{address} cannot be a lake: {reason}")]
     Address { address: String, reason: String },
+    #[error(
+        "{place} cannot be written safely: {reason}. Two writers could both commit the same epoch; use a store that keeps \
+         If-None-Match on puts (and leave conditional puts on), or a local folder"
+    )]
+    Unfit { place: String, reason: &'static str },
     #[error(
         "another writer committed epoch {epoch} of this lake; this one stops. Run one writer per job and the second with --standby, or give the second its own lake"
     )]

@@ -1,9 +1,9 @@
 //! The engine's state beside each manifest: a snapshot now and then, deltas in between, compressed.
 
 use std::io::{self, BufWriter};
-use std::path::Path;
 
 use super::ledger::{Ledger, StateFile};
+use super::store::FileWriter;
 use super::{LakeError, Place, store};
 use crate::engine::State;
 use crate::failpoint;
@@ -31,21 +31,22 @@ pub(super) fn write(
     // The writer's name keeps one that loses the epoch from replacing the state of the one that won it.
     let path = format!("state/epoch-{epoch:012}-{writer}.{kind}.zst");
     let full = root.join(&path);
-    let compressed = compress(state).map_err(super::io("cannot compress", &full))?;
     if base_epoch == epoch {
         failpoint::reach("state.snapshot").map_err(super::io("cannot write", &full))?;
     }
-    store::put(&full, &compressed)?;
+    let file = FileWriter::new(full.clone());
+    let file = compress(state, file).map_err(super::io("cannot write", &full))?;
+    let (_, sha256) = file.finish()?;
     failpoint::reach("state.written").map_err(super::io("cannot write", &full))?;
     Ok(StateFile {
         path,
-        sha256: hex(&sha256(&compressed)),
+        sha256: hex(&sha256),
         base_epoch,
     })
 }
 
-fn compress(state: &State) -> io::Result<Vec<u8>> {
-    let mut encoder = BufWriter::with_capacity(BUFFER, zstd::Encoder::new(Vec::new(), LEVEL)?);
+fn compress(state: &State, file: FileWriter) -> io::Result<FileWriter> {
+    let mut encoder = BufWriter::with_capacity(BUFFER, zstd::Encoder::new(file, LEVEL)?);
     state.write_to(&mut encoder)?;
     encoder.into_inner()?.finish()
 }
@@ -61,12 +62,11 @@ pub struct EpochState {
 
 /// What an engine that knows the state of epoch `from` needs to know that of `upto`: the deltas between, or the last
 /// snapshot if there is one between and the deltas after it. 0 knows nothing.
-pub fn states_between(data: &Path, from: i64, upto: i64) -> Result<Vec<EpochState>, LakeError> {
+pub fn states_between(root: &Place, from: i64, upto: i64) -> Result<Vec<EpochState>, LakeError> {
     if upto <= from {
         return Ok(Vec::new());
     }
-    let root = Place::of(data)?;
-    let ledger = Ledger::open(&root)?;
+    let ledger = Ledger::open(root)?;
     let (last, _) = ledger.read(upto)?;
     (last.state.base_epoch.max(from + 1)..=upto)
         .map(|epoch| {
@@ -74,15 +74,15 @@ pub fn states_between(data: &Path, from: i64, upto: i64) -> Result<Vec<EpochStat
             Ok(EpochState {
                 epoch,
                 snapshot: manifest.state.base_epoch == epoch,
-                bytes: read_one(&root, &manifest.state)?,
+                bytes: read_one(root, &manifest.state)?,
             })
         })
         .collect()
 }
 
-/// The last epoch of the ledger of the lake that `data` names, 0 if there is none.
-pub fn last_epoch(data: &Path) -> Result<i64, LakeError> {
-    Ledger::open(&Place::of(data)?)?.last_epoch()
+/// The last epoch of the ledger of the lake at `root`, 0 if there is none.
+pub fn last_epoch(root: &Place) -> Result<i64, LakeError> {
+    Ledger::open(root)?.last_epoch()
 }
 
 /// Reads one state file and checks it against its manifest.

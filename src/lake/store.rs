@@ -46,11 +46,14 @@ pub struct Place {
 impl Place {
     /// The lake that `data` names: a folder, or the address of an object store's.
     pub fn of(data: &Path) -> Result<Self, LakeError> {
+        if let Some(address) = super::remote::address(data) {
+            return super::remote::open(address);
+        }
         let refused = |reason: String| LakeError::Address {
             address: data.display().to_string(),
             reason,
         };
-        let absolute = std::path::absolute(data).map_err(io("cannot resolve", data))?;
+        let absolute = resolved(data).map_err(io("cannot resolve", data))?;
         let root = Url::from_directory_path(&absolute)
             .map_err(|()| refused("it is not a folder that an address can name".to_owned()))?;
         let path = ObjectPath::from_absolute_path(&absolute)
@@ -108,6 +111,16 @@ impl Place {
         &self.shown
     }
 
+    /// Whether it is a folder of this machine, written through [`SyncedLocal`].
+    pub(super) const fn local(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// Whether the store is memory of this process, as tests have it.
+    pub(super) fn in_process(&self) -> bool {
+        self.root.scheme() == "memory"
+    }
+
     /// The object store, from its root.
     pub fn store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.store)
@@ -131,14 +144,9 @@ impl Place {
     /// Waits before something is asked again for the `turn`th time, longer each time. A store in this process is not
     /// waited for: it answers the same in a second.
     pub(super) fn pause(&self, turn: usize) {
-        if !matches!(self.root.scheme(), "file" | "memory") {
+        if !self.local() && !self.in_process() {
             std::thread::sleep(PAUSE * (1 << turn.min(5)));
         }
-    }
-
-    /// Whether it is in the local file system.
-    pub(super) const fn local(&self) -> bool {
-        self.local.is_some()
     }
 
     /// Where it is in the file system. Of use for a local lake only.
@@ -158,6 +166,28 @@ impl Place {
 impl From<&Place> for PathBuf {
     fn from(place: &Place) -> Self {
         Self::from(&place.shown)
+    }
+}
+
+/// The absolute path of `data`, which need not be there, without links and steps upwards: an object store knows neither.
+fn resolved(data: &Path) -> std_io::Result<PathBuf> {
+    let absolute = std::path::absolute(data)?;
+    let mut there = absolute.as_path();
+    let mut missing = Vec::new();
+    loop {
+        match there.canonicalize() {
+            Ok(mut resolved) => {
+                resolved.extend(missing.iter().rev());
+                return Ok(resolved);
+            }
+            Err(error) => match (there.parent(), there.file_name()) {
+                (Some(parent), Some(name)) if error.kind() == std_io::ErrorKind::NotFound => {
+                    missing.push(name);
+                    there = parent;
+                }
+                _ => return Err(error),
+            },
+        }
     }
 }
 
@@ -209,15 +239,6 @@ pub(super) fn put_all(folder: &Place, files: &[(String, Vec<u8>)]) -> Result<(),
             .await
     })
     .map_err(folder.failed("cannot write"))
-}
-
-/// Removes the file at `place`; done if it is not there.
-pub(super) fn remove(place: &Place) -> Result<(), LakeError> {
-    let (store, path) = (place.store(), place.path.clone());
-    match wait(async move { store.delete(&path).await }) {
-        Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-        Err(error) => Err(place.failed("cannot remove")(error)),
-    }
 }
 
 /// Every file below the folder `place` that was written at least `age` ago, with its size. Where a store has folders,
@@ -294,6 +315,15 @@ pub(super) fn read(place: &Place) -> Result<Option<Vec<u8>>, LakeError> {
         Ok(bytes) => Ok(Some(bytes.into())),
         Err(Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(place.failed("cannot read")(error)),
+    }
+}
+
+/// Removes the file at `place`; that it is gone already is no error.
+pub(super) fn remove(place: &Place) -> Result<(), LakeError> {
+    let (store, path) = (place.store(), place.path.clone());
+    match wait(async move { store.delete(&path).await }) {
+        Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(place.failed("cannot remove")(error)),
     }
 }
 
@@ -481,6 +511,21 @@ mod tests {
             "{}",
             path.display()
         );
+    }
+
+    #[test]
+    fn a_folder_may_be_named_with_steps_upwards_and_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("real")).unwrap();
+        std::os::unix::fs::symlink("real", dir.path().join("link")).unwrap();
+        let named = dir.path().join("real/../link/new lake");
+        put(&place(&named).join("a"), b"x").unwrap();
+        assert_eq!(
+            std::fs::read(dir.path().join("real/new lake/a")).unwrap(),
+            b"x"
+        );
+        let folder = place(&named).folder_url().unwrap();
+        assert!(folder.path().ends_with("/real/new%20lake/"), "{folder}");
     }
 
     #[test]

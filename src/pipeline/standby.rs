@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{PipelineError, Settings};
 use crate::engine::{self, Engine};
 use crate::ingest::Stop;
-use crate::lake::{self, Watch};
+use crate::lake::{self, Place, Watch};
 use crate::telemetry::Event;
 
 /// How often the lease and the ledger are looked at, at least.
@@ -39,7 +39,8 @@ impl Warm {
         if self.epoch > upto {
             *self = Self::new(settings.engine.clone());
         }
-        for state in lake::states_between(&settings.lake, self.epoch, upto)? {
+        let root = Place::of(&settings.lake)?;
+        for state in lake::states_between(&root, self.epoch, upto)? {
             if state.snapshot {
                 self.engine = Engine::new(settings.engine.clone());
             }
@@ -60,6 +61,7 @@ pub fn stand_by(settings: &Settings, stop: &Stop) -> Result<Option<Warm>, Pipeli
     let look = LOOK.min(settings.lease / LOOKS_PER_LEASE);
     let mut warm = Warm::new(settings.engine.clone());
     let mut free_since = None;
+    let root = Place::of(&settings.lake)?;
     let begun = Instant::now();
     Event::Standby.tell();
     while !stop.requested() {
@@ -78,7 +80,7 @@ pub fn stand_by(settings: &Settings, stop: &Stop) -> Result<Option<Warm>, Pipeli
         } else {
             free_since = None;
         }
-        let upto = lake::last_epoch(&settings.lake)?;
+        let upto = lake::last_epoch(&root)?;
         // A state that cannot be read now is looked at again, and in the end by the writer that needs it.
         if warm.follow(settings, upto).is_err() {
             warm = Warm::new(settings.engine.clone());

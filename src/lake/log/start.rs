@@ -4,6 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use super::{
     Checkpoint, Files, Growth, Integrity, KEY_FILE, KeyChain, LastSeal, Seal, Secret, SigningKey,
@@ -121,16 +122,26 @@ impl Keys {
 /// Makes a key for a lake that was given none, and keeps it where only its owner can read it. If another writer was
 /// faster, its key is taken.
 fn make_key(place: &Place, origin: &str) -> Result<SigningKey, LakeError> {
-    if !place.local() {
+    let (key, secret) = SigningKey::generate(origin);
+    if place.local() {
+        let id = key.verifier().split('+').nth(1).unwrap_or_default();
+        keep_private(&place.file_path(), id, &secret)?;
+    } else if place.in_process() {
+        store::put_if_absent(place, format!("{secret}\n").as_bytes())?;
+    } else {
         let reason = format!(
             "integrity.signing_key is not set, and {} is no place for a secret: give a key that is kept elsewhere",
             place.display()
         );
         return Err(LakeError::Key(reason));
     }
-    let path = place.file_path();
-    let (key, secret) = SigningKey::generate(origin);
-    let id = key.verifier().split('+').nth(1).unwrap_or_default();
+    let kept = store::read(place)?.unwrap_or_default();
+    SigningKey::parse(&String::from_utf8_lossy(&kept), origin)
+        .map_err(|reason| LakeError::Key(format!("{}: {reason}", place.display())))
+}
+
+/// Writes `secret` where only its owner can read it, durable when it returns, unless somebody was faster.
+fn keep_private(path: &Path, id: &str, secret: &str) -> Result<(), LakeError> {
     let beside = path.with_file_name(format!(".{KEY_FILE}.{id}.tmp"));
     OpenOptions::new()
         .write(true)
@@ -142,19 +153,16 @@ fn make_key(place: &Place, origin: &str) -> Result<SigningKey, LakeError> {
             file.sync_all()
         })
         .map_err(io("cannot write", &beside))?;
-    let linked = std::fs::hard_link(&beside, &path);
+    let linked = std::fs::hard_link(&beside, path);
     std::fs::remove_file(&beside).map_err(io("cannot remove", &beside))?;
     if let Err(error) = linked
         && error.kind() != std::io::ErrorKind::AlreadyExists
     {
         return Err(io("cannot create", path)(error));
     }
-    File::open(path.parent().unwrap_or(&path))
+    File::open(path.parent().unwrap_or(path))
         .and_then(|folder| folder.sync_all())
-        .map_err(io("cannot sync", place))?;
-    let kept = store::read(place)?.unwrap_or_default();
-    SigningKey::parse(&String::from_utf8_lossy(&kept), origin)
-        .map_err(|reason| LakeError::Key(format!("{}: {reason}", place.display())))
+        .map_err(io("cannot sync", path))
 }
 
 /// Checks the last checkpoints against their manifests. The very last may not be there yet.
