@@ -124,6 +124,9 @@ fn merge_of(
     })
 }
 
+/// Files with their size together.
+type Sized<'a> = (u64, Vec<&'a VisibleFile>);
+
 /// All runs of a closed day, or as many as can be read at once, the smallest first.
 fn seal_of(
     table: &'static Table,
@@ -138,7 +141,7 @@ fn seal_of(
         return None;
     }
     // A file that is too large to be merged with others is a run of its own once it is sorted.
-    let mut runs: BTreeMap<(Option<i64>, &str), (u64, Vec<&VisibleFile>)> = BTreeMap::new();
+    let mut runs = BTreeMap::<(Option<i64>, &str), Sized<'_>>::new();
     let (mut sealed_bytes, mut late_bytes) = (0, 0);
     for file in files {
         let key = match file.run {
