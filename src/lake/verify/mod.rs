@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use super::LakeError;
 use super::ledger::{Ledger, Manifest};
-use super::log::{Files, HINT, LedgerKey};
+use super::log::{Files, HINT, KeyChain, LedgerKey};
 use crate::evidence::TABLES;
 
 /// How many problems are told one by one.
@@ -169,7 +169,13 @@ pub async fn verify_with(root: &Path, demands: &Demands) -> Result<Verdict, Lake
     let read = manifests::check(root, &ledger, last, &mut verdict)?;
     if last > 0 && chain.keys.is_empty() {
         let reason = "nothing is signed: whoever can write the lake can alter it unnoticed";
-        verdict.wrong(1, "ledger", reason);
+        let was = read.iter().any(|read| read.manifest.key.is_some());
+        if was {
+            let what = format!("ledger/{}", KeyChain::name(1));
+            verdict.wrong(1, what, format!("it is missing or no key: {reason}"));
+        } else {
+            verdict.wrong(1, "ledger", reason);
+        }
     }
     let corrected = if chain.keys.is_empty() {
         None
@@ -178,7 +184,7 @@ pub async fn verify_with(root: &Path, demands: &Demands) -> Result<Verdict, Lake
         signatures::key_file(root, &chain, &mut verdict)?;
         Some(tree::check(&files, &read, &mut verdict)?)
     };
-    let shown = shown::tables(root, &files, &seen, &sealed, &read, &mut verdict).await?;
+    let shown = shown::tables(root, &files, &seen, &sealed, (last, &read), &mut verdict).await?;
     placed::check(root, &files, corrected.as_ref(), &read, shown, &mut verdict);
     if !chain.keys.is_empty() {
         strays::check(&seen, &sealed, last, &read, &mut verdict);
