@@ -148,7 +148,8 @@ fn a_changed_byte_is_found_wherever_it_is() {
         .filter(|path| !path.to_string_lossy().contains("_delta_log"))
         .collect();
     assert!(data.len() > 30);
-    for (turn, path) in data.iter().enumerate() {
+    // Every third: tests/it/tamper.rs has the others.
+    for (turn, path) in data.iter().enumerate().step_by(3) {
         let before = fs::read(path).unwrap();
         let mut after = before.clone();
         let at = (turn * 7_919) % after.len();

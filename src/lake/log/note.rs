@@ -51,9 +51,10 @@ impl SigningKey {
         if name != origin {
             return Err(format!("it is named {name:?}, not {origin:?}"));
         }
+        // PRIVATE, KEY, name, id and, which may itself have a plus, the key.
         let seed = encoded
-            .rsplit('+')
-            .next()
+            .splitn(5, '+')
+            .nth(4)
             .and_then(|bytes| STANDARD.decode(bytes).ok())
             .and_then(|bytes| <[u8; 32]>::try_from(bytes.get(1..)?).ok())
             .ok_or("it is not a signing key of a signed note")?;

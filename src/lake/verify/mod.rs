@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::ledger::{Ledger, Manifest};
-use super::log::{Files, HINT, LedgerKey};
+use super::log::{Files, HINT, KeyChain, LedgerKey};
 use super::{LakeError, Place, store};
 use crate::evidence::TABLES;
 use crate::model::SourceGap;
@@ -185,7 +185,13 @@ pub async fn verify_at(root: &Place, demands: &Demands) -> Result<Verdict, LakeE
     let read = manifests::check(root, &ledger, last, &mut verdict)?;
     if last > 0 && chain.keys.is_empty() {
         let reason = "nothing is signed: whoever can write the lake can alter it unnoticed";
-        verdict.wrong(1, "ledger", reason);
+        let was = read.iter().any(|read| read.manifest.key.is_some());
+        if was {
+            let what = format!("ledger/{}", KeyChain::name(1));
+            verdict.wrong(1, what, format!("it is missing or no key: {reason}"));
+        } else {
+            verdict.wrong(1, "ledger", reason);
+        }
     }
     let corrected = if chain.keys.is_empty() {
         None
@@ -195,7 +201,7 @@ pub async fn verify_at(root: &Place, demands: &Demands) -> Result<Verdict, LakeE
         Some(tree::check(&files, &read, &mut verdict)?)
     };
     let (records, retired) = upkeep::check(root, &read, &mut verdict)?;
-    let shown = shown::tables(root, &files, &seen, &sealed, &read, &mut verdict).await?;
+    let shown = shown::tables(root, &files, &seen, &sealed, (last, &read), &mut verdict).await?;
     let corrected = corrected.as_ref();
     placed::check(
         root,

@@ -41,11 +41,10 @@ pub(super) async fn tables(
     files: &Files,
     seen: &Seen,
     sealed: &Sealed,
-    read: &[Read],
+    (last, read): (i64, &[Read]),
     verdict: &mut Verdict,
 ) -> Result<Vec<ShownFile>, LakeError> {
     let mut shown = Vec::new();
-    let last = read.last().map_or(0, |last| last.manifest.epoch);
     for table in TABLES {
         let staged = staged(table, read);
         let mut log = Log {
