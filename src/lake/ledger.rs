@@ -63,6 +63,34 @@ pub struct InputRange {
 }
 
 impl InputRange {
+    /// Whether every offset and every element is accounted for, and every gap has a place and a reason.
+    fn conserved(&self) -> Result<(), String> {
+        let wrong = |what: String| Err(format!("{}/{}: {what}", self.topic, self.partition));
+        let span = u64::try_from(self.to - self.from).unwrap_or(0);
+        let gaps: u64 = self.gaps.iter().map(SourceGap::span).sum();
+        let (records, skipped) = (self.counts.records, self.skipped);
+        if span != records + skipped + gaps {
+            return wrong(format!(
+                "{span} offsets but {records} records, {skipped} skipped and {gaps} in gaps"
+            ));
+        }
+        let mut at = self.from;
+        for gap in &self.gaps {
+            let placed = at <= gap.from && gap.from < gap.to && gap.to <= self.to;
+            if !placed || gap.reason.is_empty() {
+                return wrong(format!(
+                    "a gap from {} to {} without a place or a reason",
+                    gap.from, gap.to
+                ));
+            }
+            at = gap.to;
+        }
+        if !self.counts.balanced() {
+            return wrong(format!("{:?} does not add up", self.counts));
+        }
+        Ok(())
+    }
+
     /// The last record of the range, if it had one.
     pub fn last_record(&self) -> Option<LastRecord> {
         Some(LastRecord {
@@ -124,34 +152,7 @@ impl Manifest {
 
     /// Whether every offset and every element is accounted for. Names the first partition that is not.
     pub fn conserved(&self) -> Result<(), String> {
-        for input in &self.inputs {
-            let span = u64::try_from(input.to - input.from).unwrap_or(0);
-            let gaps: u64 = input.gaps.iter().map(SourceGap::span).sum();
-            if span != input.counts.records + input.skipped + gaps {
-                return Err(format!(
-                    "{}/{}: {} offsets but {} records, {} skipped and {gaps} in gaps",
-                    input.topic, input.partition, span, input.counts.records, input.skipped
-                ));
-            }
-            let mut at = input.from;
-            for gap in &input.gaps {
-                if gap.from < at || gap.to <= gap.from || gap.to > input.to || gap.reason.is_empty()
-                {
-                    return Err(format!(
-                        "{}/{}: a gap from {} to {} without a place or a reason",
-                        input.topic, input.partition, gap.from, gap.to
-                    ));
-                }
-                at = gap.to;
-            }
-            if !input.counts.balanced() {
-                return Err(format!(
-                    "{}/{}: {:?} does not add up",
-                    input.topic, input.partition, input.counts
-                ));
-            }
-        }
-        Ok(())
+        self.inputs.iter().try_for_each(InputRange::conserved)
     }
 }
 
@@ -221,5 +222,56 @@ impl Ledger {
             });
         }
         Ok(hex(&sha256(&bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(from: i64, to: i64, reason: &str) -> SourceGap {
+        SourceGap {
+            from,
+            to,
+            cause: "retention".to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    #[test]
+    fn offsets_are_records_skipped_ones_and_gaps_that_are_explained() {
+        let range = |skipped, gaps| InputRange {
+            cluster: "c".to_owned(),
+            topic: "t".to_owned(),
+            partition: 0,
+            from: 10,
+            to: 20,
+            bytes: 0,
+            skipped,
+            gaps,
+            last_offset: None,
+            last_record_sha256: None,
+            counts: PartitionCounts {
+                records: 3,
+                ..PartitionCounts::default()
+            },
+        };
+        range(7, vec![]).conserved().unwrap();
+        range(2, vec![gap(10, 15, "an outage")])
+            .conserved()
+            .unwrap();
+        range(0, vec![gap(10, 15, "an outage"), gap(18, 20, "another")])
+            .conserved()
+            .unwrap();
+        for wrong in [
+            range(6, vec![]),
+            range(3, vec![gap(10, 15, "an outage")]),
+            range(2, vec![gap(10, 15, "")]),
+            range(2, vec![gap(5, 10, "before it")]),
+            range(2, vec![gap(18, 23, "behind it")]),
+            range(0, vec![gap(10, 15, "twice"), gap(14, 16, "twice")]),
+        ] {
+            wrong.conserved().unwrap_err();
+        }
     }
 }
