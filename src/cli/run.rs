@@ -47,13 +47,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(self, global: &Global) -> Result<()> {
         let config = global.load()?;
-        let reason = self.reason.as_deref().unwrap_or_default();
-        let accepted = self
-            .accept_gap
-            .iter()
-            .map(|text| AcceptedGap::parse(text, reason))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|wrong| Exit(2, format!("--accept-gap: {wrong}")))?;
+        let accepted = self.accepted()?;
         let missing = |key: &str, flag: &str| ConfigError::Invalid {
             origin: "configuration".to_owned(),
             reason: format!("{key} is not set"),
@@ -119,5 +113,15 @@ impl Run {
         let outcome = outcome?;
         global.say(summary(&view, outcome));
         Ok(())
+    }
+
+    /// The gaps that may be passed.
+    fn accepted(&self) -> Result<Vec<AcceptedGap>> {
+        let reason = self.reason.as_deref().unwrap_or_default();
+        let parse = |text: &String| {
+            AcceptedGap::parse(text, reason)
+                .map_err(|wrong| Exit(2, format!("--accept-gap: {wrong}")).into())
+        };
+        self.accept_gap.iter().map(parse).collect()
     }
 }

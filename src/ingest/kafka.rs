@@ -22,7 +22,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::continuity::{self, AcceptedGap, Partition};
 use super::{IngestError, Notice, Positions, Pull, RecordSource, Stop, Told};
 use crate::config::Start;
-use crate::model::{RawRecord, ReadTo, SourceGap};
+use crate::model::{RawRecord, ReadTo};
 use client::{ASK, Consumer};
 use poller::{Handed, Place, Poller, Waiting};
 use probe::Probe;
@@ -44,6 +44,9 @@ const PROVE_EVERY: Duration = Duration::from_secs(30);
 
 /// The same where somebody waits for the end.
 const PROVE_EVERY_WAITING: Duration = Duration::from_secs(1);
+
+/// How long the broker may take for that: whoever stops the service waits for it.
+const PROVE_ASK: Duration = Duration::from_secs(4);
 
 /// How often the broker is asked for new partitions, unless told otherwise: they are read within a minute.
 pub const WATCH_EVERY: Duration = Duration::from_secs(20);
@@ -129,7 +132,8 @@ impl std::fmt::Debug for Kafka {
 struct Opened {
     lanes: BTreeMap<Place, Lane>,
     unknown: Vec<(Arc<str>, i32, i64)>,
-    gaps: Vec<(Place, SourceGap)>,
+    /// Gaps that are passed.
+    gaps: Vec<Notice>,
 }
 
 impl Kafka {
@@ -149,11 +153,7 @@ impl Kafka {
             .map(|topic| (topic.clone(), Arc::from(topic.as_str())))
             .collect();
         let opened = opened(what, positions, &cluster, &consumer, &probe, &partitions)?;
-        let mut assignment = TopicPartitionList::new();
-        for ((topic, partition), lane) in &opened.lanes {
-            assignment.add_partition_offset(topic, *partition, Offset::Offset(lane.start))?;
-        }
-        consumer.assign(&assignment)?;
+        assign(&consumer, &opened.lanes)?;
         let (sender, handed) = sync_channel(CHANNEL);
         let (found, grown) = channel();
         let quit = Stop::default();
@@ -184,14 +184,6 @@ impl Kafka {
             thread("kafka-poll", move || poller.poll())?,
             thread("kafka-watch", move || watch.watch())?,
         ];
-        let gaps = opened
-            .gaps
-            .into_iter()
-            .map(|((topic, partition), gap)| Notice {
-                topic,
-                partition,
-                told: Told::Gap(gap),
-            });
         Ok(Self {
             cluster,
             unknown: opened.unknown,
@@ -201,7 +193,7 @@ impl Kafka {
                 .filter(|lane| !lane.finished())
                 .count(),
             lanes: opened.lanes,
-            notices: gaps.collect(),
+            notices: opened.gaps,
             handed,
             waiting,
             quit,
@@ -301,7 +293,7 @@ impl Kafka {
         if high <= next {
             return;
         }
-        let Ok(first) = self.probe.first(&place.0, place.1, next) else {
+        let Ok(first) = self.probe.first(&place.0, place.1, next, PROVE_ASK) else {
             return;
         };
         let empty_to = first.map_or(high, |record| record.position.offset.min(high));
@@ -453,12 +445,25 @@ fn opened(
                 .push((place.0.clone(), *number, opening.start));
         }
         if let Some(gap) = opening.gap {
-            opened.gaps.push((place.clone(), gap));
+            opened.gaps.push(Notice {
+                topic: place.0.clone(),
+                partition: *number,
+                told: Told::Gap(gap),
+            });
         }
         let lane = Lane::new(&place, opening.start, high);
         opened.lanes.insert(place, lane);
     }
     Ok(opened)
+}
+
+/// Begins to fetch every lane from its start.
+fn assign(consumer: &Consumer, lanes: &BTreeMap<Place, Lane>) -> Result<(), KafkaError> {
+    let mut assignment = TopicPartitionList::new();
+    for ((topic, partition), lane) in lanes {
+        assignment.add_partition_offset(topic, *partition, Offset::Offset(lane.start))?;
+    }
+    consumer.assign(&assignment)
 }
 
 fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, IngestError> {

@@ -79,6 +79,42 @@ pub struct InputRange {
 }
 
 impl InputRange {
+    /// Whether every offset and every element is accounted for, and every gap has a place and a reason.
+    fn conserved(&self) -> Result<(), String> {
+        let wrong = |what: String| Err(format!("{}/{}: {what}", self.topic, self.partition));
+        // Not even numbers that no sum holds may come out even.
+        let span = self.to.checked_sub(self.from);
+        let span = span.and_then(|span| u64::try_from(span).ok());
+        let (records, skipped) = (self.counts.records, self.skipped);
+        let mut gaps = self.gaps.iter().map(SourceGap::span);
+        let gaps = gaps.try_fold(0_u64, u64::checked_add);
+        let told = records.checked_add(skipped).zip(gaps);
+        let told = told.and_then(|(read, gaps)| read.checked_add(gaps));
+        if span.is_none() || span != told {
+            return wrong(format!(
+                "offsets from {} to {} but {records} records, {skipped} skipped and {} in gaps",
+                self.from,
+                self.to,
+                gaps.unwrap_or(u64::MAX)
+            ));
+        }
+        let mut at = self.from;
+        for gap in &self.gaps {
+            let placed = at <= gap.from && gap.from < gap.to && gap.to <= self.to;
+            if !placed || gap.reason.is_empty() {
+                return wrong(format!(
+                    "a gap from {} to {} without a place or a reason",
+                    gap.from, gap.to
+                ));
+            }
+            at = gap.to;
+        }
+        if !self.counts.balanced() {
+            return wrong(format!("{:?} does not add up", self.counts));
+        }
+        Ok(())
+    }
+
     /// The last record of the range, if it had one.
     pub fn last_record(&self) -> Option<LastRecord> {
         Some(LastRecord {
@@ -143,49 +179,7 @@ impl Manifest {
 
     /// Whether every offset and every element is accounted for. Names the first partition that is not.
     pub fn conserved(&self) -> Result<(), String> {
-        for input in &self.inputs {
-            // Not even numbers that no sum holds may come out even.
-            let span = input.to.checked_sub(input.from);
-            let span = span.and_then(|span| u64::try_from(span).ok());
-            let gaps = input
-                .gaps
-                .iter()
-                .try_fold(0_u64, |sum, gap| sum.checked_add(gap.span()));
-            let told = input.counts.records.checked_add(input.skipped);
-            let told = told
-                .zip(gaps)
-                .and_then(|(told, gaps)| told.checked_add(gaps));
-            if span.is_none() || span != told {
-                return Err(format!(
-                    "{}/{}: offsets from {} to {} but {} records, {} skipped and {} in gaps",
-                    input.topic,
-                    input.partition,
-                    input.from,
-                    input.to,
-                    input.counts.records,
-                    input.skipped,
-                    gaps.unwrap_or(u64::MAX)
-                ));
-            }
-            let mut at = input.from;
-            for gap in &input.gaps {
-                if gap.from < at || gap.to <= gap.from || gap.to > input.to || gap.reason.is_empty()
-                {
-                    return Err(format!(
-                        "{}/{}: a gap from {} to {} without a place or a reason",
-                        input.topic, input.partition, gap.from, gap.to
-                    ));
-                }
-                at = gap.to;
-            }
-            if !input.counts.balanced() {
-                return Err(format!(
-                    "{}/{}: {:?} does not add up",
-                    input.topic, input.partition, input.counts
-                ));
-            }
-        }
-        Ok(())
+        self.inputs.iter().try_for_each(InputRange::conserved)
     }
 }
 
@@ -277,5 +271,56 @@ impl Ledger {
             path.pause(turn);
         }
         Err(last_error.expect("a turn without an answer leaves an error"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(from: i64, to: i64, reason: &str) -> SourceGap {
+        SourceGap {
+            from,
+            to,
+            cause: "retention".to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    #[test]
+    fn offsets_are_records_skipped_ones_and_gaps_that_are_explained() {
+        let range = |skipped, gaps| InputRange {
+            cluster: "c".to_owned(),
+            topic: "t".to_owned(),
+            partition: 0,
+            from: 10,
+            to: 20,
+            bytes: 0,
+            skipped,
+            gaps,
+            last_offset: None,
+            last_record_sha256: None,
+            counts: PartitionCounts {
+                records: 3,
+                ..PartitionCounts::default()
+            },
+        };
+        range(7, vec![]).conserved().unwrap();
+        range(2, vec![gap(10, 15, "an outage")])
+            .conserved()
+            .unwrap();
+        range(0, vec![gap(10, 15, "an outage"), gap(18, 20, "another")])
+            .conserved()
+            .unwrap();
+        for wrong in [
+            range(6, vec![]),
+            range(3, vec![gap(10, 15, "an outage")]),
+            range(2, vec![gap(10, 15, "")]),
+            range(2, vec![gap(5, 10, "before it")]),
+            range(2, vec![gap(18, 23, "behind it")]),
+            range(0, vec![gap(10, 15, "twice"), gap(14, 16, "twice")]),
+        ] {
+            wrong.conserved().unwrap_err();
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What brokers and wires do, and what must come of it: with librdkafka's own broker in this process, so it runs
 //! everywhere. The names begin with the row of the fault matrix. What only a real broker can do is in `continuity.rs`.
 
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -483,6 +484,32 @@ fn until_the_end_means_the_end_of_every_topic() {
     verifies(dir.path());
 }
 
+/// Asks the service to stop, and makes sure that it does so in time.
+fn terminates(service: &mut Child) {
+    let asked = Instant::now();
+    let pid = service.id().to_string();
+    let killed = Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(killed.unwrap().success());
+    assert_eq!(service.wait().unwrap().code(), Some(0));
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(15), "{took:?}");
+}
+
+#[test]
+fn a5_a_service_whose_broker_is_gone_leaves_as_quickly() {
+    let cluster = mock(1, &[("t", 1)]);
+    let brokers = cluster.bootstrap_servers();
+    let dir = tempfile::tempdir().unwrap();
+    fill(&brokers, "t", 0, 0..100);
+    let mut service = keytrail_service(&brokers, &["t"], dir.path());
+    let first = dir.path().join("ledger/epoch-000000000001.json");
+    wait_for("a commit", || first.is_file());
+    cluster.broker_down(1).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    terminates(&mut service);
+    verifies(dir.path());
+}
+
 #[test]
 fn a5_a_service_that_is_asked_to_stop_commits_and_leaves_within_fifteen_seconds() {
     let cluster = mock(1, &[("t", 4)]);
@@ -501,16 +528,7 @@ fn a5_a_service_that_is_asked_to_stop_commits_and_leaves_within_fifteen_seconds(
         let mut service = keytrail_service(&brokers, &["t"], dir.path());
         let first = dir.path().join("ledger/epoch-000000000002.json");
         wait_for("two commits", || first.is_file());
-        let asked = Instant::now();
-        let pid = service.id().to_string();
-        let killed = std::process::Command::new("kill")
-            .args(["-TERM", &pid])
-            .status();
-        assert!(killed.unwrap().success());
-        let status = service.wait().unwrap();
-        let took = asked.elapsed();
-        assert_eq!(status.code(), Some(0));
-        assert!(took < Duration::from_secs(15), "{took:?}");
+        terminates(&mut service);
         stop.request();
         let sent = writing.join().unwrap();
         (number(dir.path(), "SELECT count(*) FROM activity"), sent)
@@ -521,4 +539,37 @@ fn a5_a_service_that_is_asked_to_stop_commits_and_leaves_within_fifteen_seconds(
     assert_eq!(view.records(), sent - committed);
     assert_eq!(view.elements("duplicate"), 0);
     holds_exactly(dir.path(), sent);
+}
+
+/// Files are read on behind what was read, and only if that is still what it was.
+#[test]
+fn files_that_grew_are_read_on_and_files_that_changed_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, lake) = (dir.path().join("a.ndjson"), dir.path().join("lake"));
+    let settings = super::settings(&lake, 1 << 20);
+    let mut lines: Vec<String> = (0..3).map(event).collect();
+    let replay = |lines: &[String]| {
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        super::replay(&settings, std::slice::from_ref(&file))
+    };
+    assert_eq!(replay(&lines).unwrap().records(), 3);
+    lines.extend((3..5).map(event));
+    assert_eq!(replay(&lines).unwrap().records(), 2, "what was added");
+    let refuse = |lines: &[String], says: &str| {
+        let error = replay(lines).unwrap_err();
+        assert!(
+            !error.integrity() && error.to_string().contains(says),
+            "{error}"
+        );
+    };
+    refuse(&lines[..4], "shorter");
+    // Rotated: another content under the same name.
+    let rotated: Vec<String> = (10..20).map(event).collect();
+    refuse(&rotated, "has changed");
+    // The last line was not whole when it was read.
+    let mut grown = lines.clone();
+    grown[4].push_str("   {}");
+    refuse(&grown, "has changed");
+    assert_eq!(replay(&lines).unwrap().records(), 0);
+    holds_exactly(&lake, 5);
 }

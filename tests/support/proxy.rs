@@ -96,8 +96,8 @@ fn answer(mut broker: TcpStream, mut client: TcpStream, ports: (u16, u16), fault
         }
         let rate = faults.bytes_per_second.load(Ordering::SeqCst);
         for part in frame.chunks(8_192) {
-            if rate > 0 {
-                std::thread::sleep(Duration::from_micros(part.len() as u64 * 1_000_000 / rate));
+            if let Some(micros) = (part.len() as u64 * 1_000_000).checked_div(rate) {
+                std::thread::sleep(Duration::from_micros(micros));
             }
             if client.write_all(part).is_err() {
                 return;

@@ -2,7 +2,7 @@
 //! same one, and is there anything between two offsets but markers of transactions?
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -21,25 +21,32 @@ impl Probe {
         Self(consumer)
     }
 
-    /// The first record at `offset` or after it; none if the partition ends before one comes.
+    /// The first record at `offset` or after it; none if the partition ends before one comes. An error if
+    /// neither is known within `patience`.
     pub(super) fn first(
         &self,
         topic: &str,
         partition: i32,
         offset: i64,
+        patience: Duration,
     ) -> Result<Option<RawRecord>, IngestError> {
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(topic, partition, Offset::Offset(offset))?;
         self.0.assign(&assignment)?;
-        let found = self.wait(topic, partition);
+        let found = self.wait(topic, partition, patience);
         self.0.assign(&TopicPartitionList::new())?;
         found
     }
 
-    fn wait(&self, topic: &str, partition: i32) -> Result<Option<RawRecord>, IngestError> {
+    fn wait(
+        &self,
+        topic: &str,
+        partition: i32,
+        patience: Duration,
+    ) -> Result<Option<RawRecord>, IngestError> {
         let asked = Instant::now();
         loop {
-            let Some(left) = ASK.checked_sub(asked.elapsed()) else {
+            let Some(left) = patience.checked_sub(asked.elapsed()) else {
                 let late = RDKafkaErrorCode::OperationTimedOut;
                 return Err(KafkaError::MessageConsumption(late).into());
             };
@@ -73,7 +80,7 @@ impl Probe {
         if last.offset < low {
             return Ok(());
         }
-        let found = self.first(topic, partition, last.offset)?;
+        let found = self.first(topic, partition, last.offset, ASK)?;
         let found = found.filter(|record| record.position.offset == last.offset);
         let reason = match found {
             Some(record) if record.sha256() == last.sha256 => return Ok(()),

@@ -14,8 +14,9 @@ use super::poller::Grown;
 use crate::config::Start;
 use crate::telemetry::Event;
 
-/// How long the broker may take to answer. No answer only means that it is asked again.
-const ASK: Duration = Duration::from_secs(10);
+/// How long the broker may take to answer. No answer only means that it is asked again, and whoever stops the service
+/// waits for it.
+const ASK: Duration = Duration::from_secs(3);
 
 /// How quickly a request to stop is seen.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -61,7 +62,7 @@ impl Watch {
         };
         let mut found = Vec::new();
         for (topic, number) in partitions {
-            if self.known.contains(&(topic.clone(), number)) {
+            if self.quit.requested() || self.known.contains(&(topic.clone(), number)) {
                 continue;
             }
             // A partition whose leader is not there yet is asked for again.
