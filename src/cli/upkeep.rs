@@ -55,6 +55,7 @@ pub(super) fn params(config: &config::Upkeep) -> UpkeepParams {
     UpkeepParams {
         merge_after: config.merge_after.micros(),
         seal_after: config.seal_after.micros(),
+        look_every: Micros::MINUTE,
         target_bytes: config.target_bytes.max(1 << 20),
         checkpoint_commits: config.checkpoint_commits.max(1),
         garbage_age: config.garbage_age.micros(),

@@ -10,10 +10,7 @@ use crate::lake::{Act, Garbage, Lake, LakeError, Task, UpkeepParams};
 use crate::model::Micros;
 use crate::telemetry::Event;
 
-/// How long after having found nothing to do it is looked again.
-const LOOK_EVERY: i64 = Micros::MINUTE;
-
-/// How long after trouble.
+/// How long after trouble it is looked again.
 const LOOK_AFTER_TROUBLE: i64 = Micros::HOUR;
 
 /// How often files are looked for that nobody needs.
@@ -99,7 +96,7 @@ impl Upkeep {
             }));
             return Ok(());
         }
-        self.next_look = now.plus(LOOK_EVERY);
+        self.next_look = now.plus(params.look_every);
         // Not at once: a service that restarts often would look through all its files each time.
         let due = *self.next_garbage.get_or_insert(now.plus(Micros::HOUR));
         if now >= due {

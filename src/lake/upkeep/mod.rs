@@ -50,6 +50,8 @@ pub struct UpkeepParams {
     pub seal_after: i64,
     /// About how large a merged file becomes.
     pub target_bytes: u64,
+    /// How long after having found nothing to do a running pipeline looks again, in microseconds.
+    pub look_every: i64,
     /// A table gets a Delta checkpoint every so many commits.
     pub checkpoint_commits: u64,
     /// How old a file must be that nobody names, and how long a file stays that others took the place of, in microseconds.
@@ -72,10 +74,19 @@ struct Clock {
 pub(super) struct Keeper {
     log: Log,
     visible: Visible,
+    /// The last record in effect about each table.
+    last: BTreeMap<String, i64>,
     /// Removals of rows that wait for the manifest that names them.
     waiting: Vec<Record>,
     watermark: Option<Micros>,
     ended: bool,
+}
+
+/// A record in effect, and the one about the same table before it.
+#[derive(Debug)]
+pub(super) struct Effective {
+    record: Record,
+    before: i64,
 }
 
 /// Something that is to be done, and can be done in another thread.
@@ -112,6 +123,7 @@ impl Keeper {
         Self {
             log: Log::none(root),
             visible: Visible::default(),
+            last: BTreeMap::new(),
             waiting: Vec::new(),
             watermark: None,
             ended: false,
@@ -123,7 +135,7 @@ impl Keeper {
         root: &Place,
         job: &str,
         manifests: &[Manifest],
-    ) -> Result<(Self, Vec<Record>), LakeError> {
+    ) -> Result<(Self, Vec<Effective>), LakeError> {
         let mut keeper = Self::new(root);
         let records = keeper.log.refresh(Some(job))?;
         for manifest in manifests {
@@ -135,8 +147,8 @@ impl Keeper {
             if record.kind == Kind::Remove && record.number > covered {
                 keeper.waiting.push(record);
             } else {
-                keeper.apply(&record)?;
-                effective.push(record);
+                let before = keeper.apply(&record)?;
+                effective.push(Effective { record, before });
             }
         }
         Ok((keeper, effective))
@@ -148,13 +160,16 @@ impl Keeper {
         self.ended = manifest.sealed;
     }
 
-    fn apply(&mut self, record: &Record) -> Result<(), LakeError> {
+    /// Puts a record into effect here. Gives the one about the same table before it, 0 if there was none.
+    fn apply(&mut self, record: &Record) -> Result<i64, LakeError> {
         self.visible
             .apply(record)
             .map_err(|reason| LakeError::Damaged {
                 what: self.log.path(record.number).display().to_string(),
                 reason,
-            })
+            })?;
+        let before = self.last.insert(record.table.clone(), record.number);
+        Ok(before.unwrap_or(0))
     }
 
     /// The last record, for the next manifest.
@@ -173,16 +188,16 @@ pub(super) fn covered(manifest: Option<&Manifest>) -> i64 {
 /// Makes every table show what `records` say.
 pub(super) async fn roll_forward(
     tables: &mut [LakeTable],
-    records: &[Record],
+    records: &[Effective],
 ) -> Result<BTreeMap<&'static str, u64>, LakeError> {
     let mut moved = BTreeMap::new();
     for table in tables {
-        let mut at = table.upkeep().await?;
+        let at = table.upkeep().await?;
         let name = table.name();
-        for record in records.iter().filter(|record| record.table == name) {
-            if record.number > at {
-                *moved.entry(name).or_default() += u64::from(table.replace(record, at).await?);
-                at = record.number;
+        for Effective { record, before } in records {
+            if record.table == name && record.number > at {
+                let replaced = u64::from(table.replace(record, *before).await?);
+                *moved.entry(name).or_default() += replaced;
             }
         }
     }
@@ -279,7 +294,7 @@ impl Lake {
         if record.kind == Kind::Remove {
             self.keeper.waiting.push(record);
         } else {
-            self.show(&record).await?;
+            self.show(record).await?;
         }
         Ok(act)
     }
@@ -291,15 +306,15 @@ impl Lake {
             if record.kind == Kind::Remove {
                 self.keeper.waiting.push(record);
             } else {
-                self.show(&record).await?;
+                self.show(record).await?;
             }
         }
         Ok(())
     }
 
-    async fn show(&mut self, record: &Record) -> Result<(), LakeError> {
-        self.keeper.apply(record)?;
-        roll_forward(&mut self.tables, std::slice::from_ref(record)).await?;
+    async fn show(&mut self, record: Record) -> Result<(), LakeError> {
+        let before = self.keeper.apply(&record)?;
+        roll_forward(&mut self.tables, &[Effective { record, before }]).await?;
         self.seal_tables()
     }
 
@@ -320,7 +335,7 @@ impl Lake {
             .partition(|record| record.number <= covered);
         self.keeper.waiting = waiting;
         for record in due {
-            self.show(&record).await?;
+            self.show(record).await?;
         }
         Ok(())
     }
