@@ -51,7 +51,7 @@ pub(super) async fn run(
     mut size: impl FnMut() -> usize,
     mut committed: impl FnMut(i64),
 ) -> Result<(), LakeError> {
-    let (mut lake, recovered) = Lake::open_at(place, "main", 2).await?;
+    let (mut lake, recovered) = Box::pin(Lake::open_at(place, "main", 2)).await?;
     let mut engine = Engine::restore(estate::params(), &recovered.state).unwrap();
     let mut next: BTreeMap<(String, i32), i64> = recovered
         .positions
@@ -79,7 +79,7 @@ pub(super) async fn run(
         let inputs = ranges(&now, &mut next, &evidence);
         let state = engine.state(snapshot);
         let pending = lake.stage(evidence, Vec::new(), &context, inputs, (&state, snapshot))?;
-        let manifest = lake.commit(pending).await?;
+        let manifest = Box::pin(lake.commit(pending)).await?;
         committed(manifest.epoch);
     }
     Ok(())
@@ -191,7 +191,7 @@ pub(super) async fn complaints(store: &Arc<InMemory>, expected: &Rows) -> Vec<St
 /// What `verify` finds.
 pub(super) async fn problems(store: &Arc<InMemory>) -> Vec<String> {
     let store: Arc<dyn ObjectStore> = Arc::clone(store) as _;
-    match verify_at(&place(store)).await {
+    match Box::pin(verify_at(&place(store))).await {
         Ok(verdict) => verdict
             .problems
             .iter()
@@ -204,9 +204,8 @@ pub(super) async fn problems(store: &Arc<InMemory>) -> Vec<String> {
 /// A lake in memory whose tables are created and which holds no epoch: most of a run's time would go into making it.
 pub(super) async fn empty() -> InMemory {
     let store = Arc::new(InMemory::new());
-    let (lake, _) = Lake::open_at(&place(Arc::clone(&store) as _), "main", 2)
-        .await
-        .unwrap();
+    let place = place(Arc::clone(&store) as _);
+    let (lake, _) = Box::pin(Lake::open_at(&place, "main", 2)).await.unwrap();
     drop(lake);
     store.fork()
 }
