@@ -61,7 +61,8 @@ pub(super) async fn run(
     mut size: impl FnMut() -> usize,
     mut committed: impl FnMut(i64),
 ) -> Result<(), LakeError> {
-    let (mut lake, recovered) = Lake::open_at(place, "main", 2, &Integrity::default()).await?;
+    let (mut lake, recovered) =
+        Box::pin(Lake::open_at(place, "main", 2, &Integrity::default())).await?;
     let mut engine = Engine::new(estate::params());
     for state in states_between(place, 0, recovered.epoch)? {
         engine.recall(&state.bytes).unwrap();
@@ -92,7 +93,7 @@ pub(super) async fn run(
         let inputs = ranges(&now, &mut next, &evidence);
         let state = engine.state(snapshot);
         let pending = lake.stage(evidence, Vec::new(), &context, inputs, (&state, snapshot))?;
-        let manifest = lake.commit(pending).await?;
+        let manifest = Box::pin(lake.commit(pending)).await?;
         committed(manifest.epoch);
     }
     Ok(())
@@ -207,7 +208,7 @@ pub(super) async fn complaints(store: &Arc<InMemory>, expected: &Rows) -> Vec<St
 /// What `verify` finds.
 pub(super) async fn problems(store: &Arc<InMemory>) -> Vec<String> {
     let store: Arc<dyn ObjectStore> = Arc::clone(store) as _;
-    match verify_at(&place(store), &AT_ONCE).await {
+    match Box::pin(verify_at(&place(store), &AT_ONCE)).await {
         Ok(verdict) => verdict
             .problems
             .iter()
@@ -220,14 +221,9 @@ pub(super) async fn problems(store: &Arc<InMemory>) -> Vec<String> {
 /// A lake in memory whose tables are created and which holds no epoch: most of a run's time would go into making it.
 pub(super) async fn empty() -> InMemory {
     let store = Arc::new(InMemory::new());
-    let (lake, _) = Lake::open_at(
-        &place(Arc::clone(&store) as _),
-        "main",
-        2,
-        &Integrity::default(),
-    )
-    .await
-    .unwrap();
+    let place = place(Arc::clone(&store) as _);
+    let opened = Lake::open_at(&place, "main", 2, &Integrity::default());
+    let (lake, _) = Box::pin(opened).await.unwrap();
     drop(lake);
     store.fork()
 }

@@ -48,6 +48,9 @@ pub(super) enum Fault {
 /// Says what happens to the operation on a path that meets it for the `n`th time, from 0.
 pub(super) type Plan = Box<dyn Fn(Op, &str, u32) -> Fault + Send + Sync>;
 
+/// Something that happens beside an operation.
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
 /// The store.
 pub(super) struct Faulty {
     inner: Arc<InMemory>,
@@ -59,7 +62,7 @@ pub(super) struct Faulty {
     /// Whether a put that may only create replaces.
     careless: AtomicBool,
     happened: Mutex<Vec<String>>,
-    meanwhile: Mutex<Option<(String, Box<dyn FnOnce() + Send>)>>,
+    meanwhile: Mutex<Option<(String, Meanwhile)>>,
 }
 
 impl Faulty {

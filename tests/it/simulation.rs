@@ -237,7 +237,7 @@ fn every_seed_ends_with_every_row_once() {
     };
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     std::thread::scope(|scope| {
-        for thread in [scope.spawn(&work), scope.spawn(&work)] {
+        for thread in [scope.spawn(work), scope.spawn(work)] {
             let part = thread
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
