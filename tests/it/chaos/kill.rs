@@ -1,13 +1,13 @@
 //! The program is killed: at every named place, while it recovers, and at any moment under load (A1, A2, A3, A5, B13, D5).
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use keytrail::failpoint::POINTS;
 
+use super::super::estate;
+use super::broker::Broker;
 use super::reader::Reader;
 use super::*;
 
@@ -207,15 +207,11 @@ fn a2_killed_at_random_moments_under_load() {
     let reader = Reader::start(&lake);
     let killer = {
         let (source, lake) = (source.clone(), lake.clone());
-        std::thread::spawn(move || {
-            let recoveries = kill_again_and_again(&source, &lake, cycles);
-            drop(done);
-            recoveries
-        })
+        std::thread::spawn(move || kill_again_and_again(&source, &lake, cycles, &done))
     };
     let mut estate = estate::estate(61, 12, 22, 3_000 + cycles * EVENTS_PER_CYCLE);
     estate.records_per_object = 1;
-    let truth = broker.fill(estate, paced(&killed, cycles));
+    let truth = broker.fill(estate, paced(&killed));
     let recoveries = killer.join().unwrap();
     let begun = Instant::now();
     finish(&source, &lake);
@@ -237,19 +233,18 @@ fn a2_killed_at_random_moments_under_load() {
 /// How many more events an estate has for each kill, so that there is always something to read.
 const EVENTS_PER_CYCLE: u64 = 400;
 
-/// How long a cycle takes, about.
-const CYCLE: Duration = Duration::from_millis(1_350);
-
-/// Lets messages through about as fast as kills happen, and the rest at once when the other end of `killed` is gone.
-fn paced(killed: &Receiver<()>, cycles: u64) -> impl FnMut(u64) {
-    let begun = Instant::now();
-    let all = CYCLE.as_secs_f64() * cycles as f64;
+/// Lets as many messages through as there were kills, and a trickle beside, so that a service always has something to
+/// read; the rest at once when the other end of `killed` is gone.
+fn paced(killed: &Receiver<()>) -> impl FnMut(u64) {
+    const TRICKLE_PER_SECOND: u64 = 60;
+    let (mut before, mut kills) = (0, 0);
     move |sent| {
-        let share = sent as f64 / (cycles * EVENTS_PER_CYCLE) as f64;
-        let due = Duration::from_secs_f64(all * share.min(1.0));
-        let wait = due.saturating_sub(begun.elapsed());
-        if !wait.is_zero() {
-            let _ended = killed.recv_timeout(wait);
+        let batch = sent - before;
+        before = sent;
+        kills += killed.try_iter().count() as u64;
+        if sent > (kills + 2) * EVENTS_PER_CYCLE {
+            let wait = Duration::from_millis(1_000 * batch / TRICKLE_PER_SECOND);
+            kills += u64::from(killed.recv_timeout(wait).is_ok());
         }
     }
 }
@@ -261,42 +256,36 @@ struct Recoveries {
     committed: Vec<Duration>,
 }
 
-fn kill_again_and_again(source: &Source, lake: &Path, cycles: u64) -> Recoveries {
-    let mut random = moments();
+/// Every other service is killed at any moment from its start, the others soon after their first commit.
+fn kill_again_and_again(
+    source: &Source,
+    lake: &Path,
+    cycles: u64,
+    done: &Sender<()>,
+) -> Recoveries {
+    let mut random = oorandom::Rand32::new(17);
     let mut recoveries = Recoveries::default();
-    for _ in 0..cycles {
+    for cycle in 0..cycles {
         let begun = Instant::now();
-        let mut child = source.service(lake).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let listening = std::thread::spawn(move || {
-            let (mut resumed, mut committed) = (None, None);
-            for line in lines.map_while(Result::ok) {
-                if line.contains("\"resumed\"") {
-                    resumed.get_or_insert_with(|| begun.elapsed());
-                } else if line.contains("\"committed\"") {
-                    committed.get_or_insert_with(|| begun.elapsed());
-                }
+        let again = last_epoch(lake) > 0;
+        let mut service = Listened::start(source.service(lake));
+        let mut moment = random.rand_range(50..2_000);
+        if cycle % 2 == 1 {
+            if again {
+                let (at, _) = service.heard("\"resumed\"").expect("it comes back");
+                recoveries.resumed.push(at.duration_since(begun));
             }
-            (resumed, committed)
-        });
-        std::thread::sleep(random());
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "it runs until it is killed"
-        );
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let (resumed, committed) = listening.join().unwrap();
-        recoveries.resumed.extend(resumed);
-        recoveries.committed.extend(committed);
+            let (at, _) = service.heard("\"committed\"").expect("it goes on");
+            recoveries.committed.push(at.duration_since(begun));
+            moment /= 4;
+        }
+        std::thread::sleep(Duration::from_millis(u64::from(moment)));
+        let ended = service.child.try_wait().unwrap();
+        assert_eq!(ended, None, "it runs until it is killed");
+        service.kill();
+        done.send(()).unwrap();
     }
     recoveries
-}
-
-/// Moments from nearly at once to well into the work, another each time.
-fn moments() -> impl FnMut() -> Duration {
-    let mut random = oorandom::Rand32::new(17);
-    move || Duration::from_millis(u64::from(random.rand_range(50..2_600)))
 }
 
 fn tell(what: &str, mut times: Vec<Duration>) {

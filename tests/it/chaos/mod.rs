@@ -10,6 +10,7 @@
 //! | `KEYTRAIL_TEST_CYCLES` | 6 | kills at random moments under load |
 //! | `KEYTRAIL_TEST_TAKEOVERS` | 2 | how often a standby takes over |
 
+mod broker;
 mod disk;
 mod kill;
 mod reader;
@@ -17,23 +18,18 @@ mod writers;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use keytrail::ingest::Embedded;
 use keytrail::lake::verify;
 use keytrail::query::{Format, Session};
-use keytrail::simulate::{Message, Params, Simulation};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::{estate, wait};
+use super::wait;
 
 /// The signal of a process that aborts, as the failpoints' `exit` does.
 const ABORTED: i32 = 6;
@@ -174,121 +170,6 @@ fn files(folder: &Path, seed: u64, events: u64) -> (Source, Truth) {
     (Source::Files(logs), Truth { uids, elements })
 }
 
-/// A broker of the tests' own or the one that is given.
-struct Broker {
-    source: Source,
-    partitions: i32,
-    to: To,
-}
-
-enum To {
-    Embedded(Embedded),
-    Kafka(BaseProducer),
-}
-
-impl Broker {
-    /// librdkafka's own, in this process.
-    fn embedded(name: &str) -> Self {
-        let names: Vec<String> = (0..2).map(|n| format!("{name}-{n}")).collect();
-        let topics: Vec<&str> = names.iter().map(String::as_str).collect();
-        let broker = Embedded::start(&topics, 2).unwrap();
-        let brokers = broker.brokers();
-        Self {
-            source: Source::Topics { brokers, names },
-            partitions: 2,
-            to: To::Embedded(broker),
-        }
-    }
-
-    /// Apache Kafka, if there is one: four topics of three partitions.
-    fn kafka(name: &str) -> Option<Self> {
-        let Ok(brokers) = std::env::var("KEYTRAIL_TEST_KAFKA") else {
-            skip(
-                "Apache Kafka: KEYTRAIL_TEST_KAFKA names no broker; tests/support/kafka.sh starts one",
-            );
-            return None;
-        };
-        let nanos = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap()
-            .as_nanos();
-        let names: Vec<String> = (0..4)
-            .map(|n| format!("keytrail-chaos-{name}-{nanos}-{n}"))
-            .collect();
-        let client = |id: &str| {
-            let mut config = ClientConfig::new();
-            config.set("bootstrap.servers", &brokers);
-            config.set("client.id", id);
-            config
-        };
-        let admin: AdminClient<DefaultClientContext> = client("admin").create().unwrap();
-        let topics: Vec<NewTopic<'_>> = names
-            .iter()
-            // Simulated records are months old: retention would remove them while they are written.
-            .map(|name| {
-                NewTopic::new(name, 3, TopicReplication::Fixed(1)).set("retention.ms", "-1")
-            })
-            .collect();
-        for created in wait(admin.create_topics(&topics, &AdminOptions::new())).unwrap() {
-            created.unwrap();
-        }
-        let producer = client("producer")
-            .set("compression.type", "zstd")
-            .set("linger.ms", "20")
-            .create()
-            .unwrap();
-        Some(Self {
-            source: Source::Topics { brokers, names },
-            partitions: 3,
-            to: To::Kafka(producer),
-        })
-    }
-
-    fn send(&mut self, topic: &str, partition: i32, message: &Message) {
-        match &mut self.to {
-            To::Embedded(broker) => {
-                let sent = broker.send(topic, partition, None, message.time, &message.payload);
-                sent.unwrap();
-            }
-            To::Kafka(producer) => loop {
-                let record = BaseRecord::<(), [u8]>::to(topic)
-                    .partition(partition)
-                    .timestamp(message.time.millis())
-                    .payload(&message.payload);
-                if producer.send(record).is_ok() {
-                    break;
-                }
-                producer.poll(Duration::from_millis(5));
-            },
-        }
-    }
-
-    /// Writes an estate hour by hour, spread over topics and partitions; `pace` is told after each how many messages went.
-    fn fill(&mut self, estate: Params, mut pace: impl FnMut(u64)) -> Truth {
-        let Source::Topics { names, .. } = self.source.clone() else {
-            unreachable!("a broker has topics");
-        };
-        let mut truth = Truth::default();
-        let mut sent = 0_usize;
-        for batch in Simulation::new(estate) {
-            for message in &batch.messages {
-                let partition = (sent / names.len()) as i32 % self.partitions;
-                self.send(&names[sent % names.len()], partition, message);
-                sent += 1;
-            }
-            let uids = batch.labels.into_iter().map(|label| label.event_uid);
-            truth.uids.extend(uids);
-            pace(sent as u64);
-        }
-        match &self.to {
-            To::Embedded(broker) => broker.flush().unwrap(),
-            To::Kafka(producer) => producer.flush(Duration::from_secs(60)).unwrap(),
-        }
-        truth.uids.sort();
-        truth
-    }
-}
-
 /// Says aloud, past the test harness, that something cannot be tried here.
 fn skip(what: &str) {
     let line = format!("SKIPPED: {what}\n");
@@ -420,6 +301,66 @@ impl Shared {
     /// Holds `lake` to the oracles.
     fn check(&self, lake: &Path, fault: &str) {
         check(lake, &self.truth, &self.golden, fault);
+    }
+}
+
+/// A service whose log is listened to.
+struct Listened {
+    child: Child,
+    lines: Receiver<(Instant, String)>,
+}
+
+impl Listened {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in log.map_while(Result::ok) {
+                if sender.send((Instant::now(), line)).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// What it said with `words`, and when, waiting a while for it.
+    fn heard(&self, words: &str) -> Option<(Instant, String)> {
+        let begun = Instant::now();
+        let patience = Duration::from_secs(40);
+        while let Some(left) = patience.checked_sub(begun.elapsed()) {
+            match self.lines.recv_timeout(left) {
+                Ok(said) if said.1.contains(words) => return Some(said),
+                Ok(_) => (),
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
+    /// Whether it has said `words` by now.
+    fn heard_already(&self, words: &str) -> bool {
+        self.lines.try_iter().any(|(_, line)| line.contains(words))
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+/// A test that fails leaves no service behind.
+impl Drop for Listened {
+    fn drop(&mut self) {
+        let _killed = self.child.kill();
+        let _ended = self.child.wait();
     }
 }
 
