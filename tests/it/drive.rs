@@ -222,7 +222,8 @@ pub(super) async fn problems(store: &Arc<InMemory>) -> Vec<String> {
 pub(super) async fn empty() -> InMemory {
     let store = Arc::new(InMemory::new());
     let place = place(Arc::clone(&store) as _);
-    let opened = Lake::open_at(&place, "main", 2, &Integrity::default());
+    let integrity = Integrity::default();
+    let opened = Lake::open_at(&place, "main", 2, &integrity);
     let (lake, _) = Box::pin(opened).await.unwrap();
     drop(lake);
     store.fork()

@@ -340,7 +340,8 @@ async fn recover(
         store.put(&path, content.into()).await.unwrap();
     }
     let place = place(Arc::clone(&store) as Arc<dyn ObjectStore>);
-    let opened = Lake::open_at(&place, "main", 2, &Integrity::default());
+    let integrity = Integrity::default();
+    let opened = Lake::open_at(&place, "main", 2, &integrity);
     let (lake, recovered) = Box::pin(opened)
         .await
         .map_err(|error| first_line("it does not open", &error))?;
