@@ -450,18 +450,22 @@ fn f4_forged_checkpoints_are_refused() {
 
 /// All rows of a lake with their canonical bytes, by leaf.
 fn all_rows(lake: &Path) -> BTreeMap<i64, Vec<u8>> {
-    let mut rows = BTreeMap::new();
-    for table in TABLES {
-        let batches = wait(async {
-            let session = Session::open(lake).await.unwrap();
+    let tables = wait(async {
+        let session = Session::open(lake).await.unwrap();
+        let mut tables = Vec::new();
+        for table in TABLES {
             let sql = format!("SELECT * FROM {}", table.name);
-            session.sql(&sql).await.unwrap().1
-        });
+            tables.push((table.name, session.sql(&sql).await.unwrap().1));
+        }
+        tables
+    });
+    let mut rows = BTreeMap::new();
+    for (table, batches) in tables {
         for batch in batches {
             let leaves = batch.column_by_name("_leaf").unwrap().clone();
             let leaves = leaves.as_primitive::<Int64Type>();
             for row in 0..batch.num_rows() {
-                let bytes = canonical_row(table.name, &batch.slice(row, 1)).unwrap();
+                let bytes = canonical_row(table, &batch.slice(row, 1)).unwrap();
                 rows.insert(leaves.value(row), bytes);
             }
         }
