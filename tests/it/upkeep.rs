@@ -50,7 +50,7 @@ fn now() -> Micros {
 /// A lake of several epochs, and the files it came from.
 fn lake(dir: &Path, seed: u64, epoch_bytes: usize) -> (PathBuf, PathBuf) {
     let (logs, lake) = (dir.join("logs"), dir.join("lake"));
-    write_estate(estate::estate(seed, 12, 4, 700), &logs);
+    write_estate(estate::estate(seed, 8, 2, 350), &logs);
     replay(&settings(&lake, epoch_bytes), std::slice::from_ref(&logs)).unwrap();
     (logs, lake)
 }
@@ -181,7 +181,7 @@ fn sorted(path: &Path) -> bool {
 fn days_are_sealed_from_sorted_runs_and_late_rows_wait_beside_them() {
     let dir = tempfile::tempdir().unwrap();
     let (logs, lake) = (dir.path().join("logs"), dir.path().join("lake"));
-    write_estate(estate::estate(22, 12, 4, 900), &logs);
+    write_estate(estate::estate(22, 8, 2, 500), &logs);
     let mut sources: Vec<PathBuf> = files(&logs, ".ndjson");
     let late = sources.split_off(sources.len() - 3);
     // Upkeep after every part: runs that must become one.
@@ -413,7 +413,7 @@ fn replaced_files_go_after_their_age_and_state_that_no_start_needs_too() {
 fn b9_commits_of_long_ago_are_still_there_after_a_checkpoint_and_a_commit() {
     let dir = tempfile::tempdir().unwrap();
     let (logs, lake) = (dir.path().join("logs"), dir.path().join("lake"));
-    write_estate(estate::estate(29, 12, 3, 500), &logs);
+    write_estate(estate::estate(29, 8, 2, 350), &logs);
     let sources = files(&logs, ".ndjson");
     let (early, late) = sources.split_at(sources.len() / 2);
     replay(&settings(&lake, 30_000), early).unwrap();
@@ -440,7 +440,7 @@ fn b9_commits_of_long_ago_are_still_there_after_a_checkpoint_and_a_commit() {
 fn b3_a_checkpoint_that_cannot_be_written_undoes_and_repeats_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (logs, lake) = (dir.path().join("logs"), dir.path().join("lake"));
-    write_estate(estate::estate(30, 12, 3, 500), &logs);
+    write_estate(estate::estate(30, 8, 2, 350), &logs);
     let sources = files(&logs, ".ndjson");
     let (early, late) = sources.split_at(sources.len() / 2);
     let mut settings = settings(&lake, 30_000);
@@ -476,7 +476,7 @@ fn upkeep_of_a_running_pipeline_loses_and_doubles_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (logs, kept) = (dir.path().join("logs"), dir.path().join("kept"));
     let plain = dir.path().join("plain");
-    write_estate(estate::estate(31, 12, 4, 900), &logs);
+    write_estate(estate::estate(31, 8, 2, 500), &logs);
     let mut with = settings(&kept, 40_000);
     with.upkeep = Some(KEEPING);
     replay(&with, std::slice::from_ref(&logs)).unwrap();
@@ -527,7 +527,7 @@ fn last_manifest(lake: &Path) -> String {
 fn rows_past_their_age_go_only_once_a_manifest_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let (logs, lake) = (dir.path().join("logs"), dir.path().join("lake"));
-    write_estate(estate::estate(32, 12, 4, 600), &logs);
+    write_estate(estate::estate(32, 8, 2, 400), &logs);
     let sources = files(&logs, ".ndjson");
     let (early, late) = sources.split_at(sources.len() * 2 / 3);
     replay(&settings(&lake, 60_000), early).unwrap();
