@@ -131,7 +131,7 @@ mod tests {
             .collect();
         columns.push(Arc::new(Int64Array::from(vec![epoch])));
         columns.push(Arc::new(Int64Array::from(vec![epoch - 1])));
-        columns.push(Arc::new(BinaryArray::from_vec(vec![b"digest"])));
+        columns.push(Arc::new(BinaryArray::from_vec(vec![&[7; 32]])));
         let batch = RecordBatch::try_new(table.schema(), columns).unwrap();
         let mut rows = staging.begin(table, epoch);
         rows.add(&batch).unwrap();

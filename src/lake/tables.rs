@@ -45,6 +45,8 @@ impl LakeTable {
         };
         let folder = root.join(TABLES_DIR).join(table.name);
         store::create_dir(&folder)?;
+        // A commit whose folder could not be synced is seen, and a power cut takes it away.
+        store::create_dir(&folder.join("_delta_log"))?;
         let mut delta = unloaded(&folder)?.map_err(failed)?;
         if has_log(&folder)? {
             delta.load().await.map_err(failed)?;

@@ -60,19 +60,6 @@ fn faults_end_with_their_own_exit_codes() {
         "auto.offset.reset",
     );
     check(
-        &[
-            "run",
-            "--data",
-            "s3://bucket/lake",
-            "--brokers",
-            "b:1",
-            "--topic",
-            "t",
-        ],
-        3,
-        "only a local folder",
-    );
-    check(
         &["--config", &path("bad.toml"), "config", "check"],
         3,
         "did you mean `epoch_age`",

@@ -9,7 +9,8 @@ use arrow::array::AsArray;
 use futures::TryStreamExt;
 use keytrail::engine::{Engine, EvidenceEpoch};
 use keytrail::lake::{
-    Demands, InputRange, Integrity, Lake, LakeError, Manifest, Place, states_between, verify_at,
+    Demands, InputRange, Integrity, Lake, LakeError, Manifest, Place, Secret, states_between,
+    verify_at,
 };
 use keytrail::model::RawRecord;
 use object_store::memory::InMemory;
@@ -38,6 +39,14 @@ const AT_ONCE: Demands = Demands {
     patience: Duration::ZERO,
 };
 
+/// A key that is kept elsewhere: a store that is no folder has no place for one.
+pub(super) fn integrity() -> Integrity {
+    Integrity {
+        signing_key: Some(Secret::new("ab".repeat(32))),
+        ..Integrity::default()
+    }
+}
+
 /// What a source holds.
 pub(super) struct Input {
     pub(super) records: Vec<RawRecord>,
@@ -61,8 +70,7 @@ pub(super) async fn run(
     mut size: impl FnMut() -> usize,
     mut committed: impl FnMut(i64),
 ) -> Result<(), LakeError> {
-    let (mut lake, recovered) =
-        Box::pin(Lake::open_at(place, "main", 2, &Integrity::default())).await?;
+    let (mut lake, recovered) = Box::pin(Lake::open_at(place, "main", 2, &integrity())).await?;
     let mut engine = Engine::new(estate::params());
     for state in states_between(place, 0, recovered.epoch)? {
         engine.recall(&state.bytes).unwrap();
@@ -222,7 +230,7 @@ pub(super) async fn problems(store: &Arc<InMemory>) -> Vec<String> {
 pub(super) async fn empty() -> InMemory {
     let store = Arc::new(InMemory::new());
     let place = place(Arc::clone(&store) as _);
-    let integrity = Integrity::default();
+    let integrity = integrity();
     let opened = Lake::open_at(&place, "main", 2, &integrity);
     let (lake, _) = Box::pin(opened).await.unwrap();
     drop(lake);

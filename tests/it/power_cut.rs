@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use keytrail::lake::{Integrity, Lake, Place};
+use keytrail::lake::{Lake, Place};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
@@ -25,7 +25,9 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use oorandom::Rand64;
 use url::Url;
 
-use super::drive::{Input, Rows, complaints, empty, place, problems, run, without_faults};
+use super::drive::{
+    Input, Rows, complaints, empty, integrity, place, problems, run, without_faults,
+};
 use super::wait;
 
 const SIZE: usize = 50;
@@ -340,7 +342,7 @@ async fn recover(
         store.put(&path, content.into()).await.unwrap();
     }
     let place = place(Arc::clone(&store) as Arc<dyn ObjectStore>);
-    let integrity = Integrity::default();
+    let integrity = integrity();
     let opened = Lake::open_at(&place, "main", 2, &integrity);
     let (lake, recovered) = Box::pin(opened)
         .await

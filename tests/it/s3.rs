@@ -258,6 +258,8 @@ fn keytrail(endpoint: &str, arguments: &[&str]) -> Output {
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test")
         .env("AWS_REGION", "us-east-1")
+        .env("KEYTRAIL_INTEGRITY__SIGNING_KEY", "env:SIGNING_KEY")
+        .env("SIGNING_KEY", "ab".repeat(32))
         .output()
         .unwrap()
 }

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use keytrail::lake::{Integrity, Lake, LakeError};
+use keytrail::lake::{Lake, LakeError};
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use super::drive::{Input, complaints, empty, manifests, place, run, without_faults};
+use super::drive::{Input, complaints, empty, integrity, manifests, place, run, without_faults};
 use super::faulty::{Fault, Faulty, Op};
 use super::wait;
 
@@ -138,13 +138,8 @@ fn b4_a_writer_that_was_overtaken_between_ledger_and_table_doubles_no_row() {
         // rolls every table forward.
         let other: Arc<dyn ObjectStore> = inner.clone();
         let overtakes = move || {
-            let (_, recovered) = wait(Lake::open_at(
-                &place(other),
-                "main",
-                2,
-                &Integrity::default(),
-            ))
-            .unwrap();
+            let (_, recovered) =
+                wait(Lake::open_at(&place(other), "main", 2, &integrity())).unwrap();
             assert_eq!(recovered.epoch, 2);
             assert!(recovered.tables_moved > 0);
         };
@@ -239,7 +234,7 @@ fn b12_a_staged_file_that_is_missing_or_altered_stops_the_roll_forward() {
 async fn refuses(inner: &Arc<InMemory>, file: &str, reason: &str) {
     // On a copy: opening moves the tables before the one that stops it.
     let copy: Arc<dyn ObjectStore> = Arc::new(inner.fork());
-    let error = Lake::open_at(&place(copy), "main", 2, &Integrity::default())
+    let error = Lake::open_at(&place(copy), "main", 2, &integrity())
         .await
         .unwrap_err();
     let text = error.to_string();
@@ -253,7 +248,7 @@ fn b10_a_store_that_ignores_the_condition_of_a_put_is_refused() {
         let inner = Arc::new(InMemory::new());
         let store = Faulty::new(&inner, |_, _, _| Fault::None);
         store.ignore_conditions();
-        let error = Lake::open_at(&place(store), "main", 2, &Integrity::default())
+        let error = Lake::open_at(&place(store), "main", 2, &integrity())
             .await
             .unwrap_err();
         assert!(matches!(error, LakeError::Unfit { .. }), "{error}");

@@ -215,19 +215,19 @@ fn a_crash_between_record_and_table_is_finished_by_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let (logs, lake) = lake(dir.path(), 23, 60_000);
     let before = rows(&lake);
-    keep_up(&lake, &KEEPING).unwrap();
+    // Delta checkpoints would remember the commit that is taken away.
+    let without_checkpoints = UpkeepParams {
+        checkpoint_commits: 1_000_000,
+        ..KEEPING
+    };
+    keep_up(&lake, &without_checkpoints).unwrap();
     let shown = visible(&lake, "usage");
     for table in ["usage", "identities"] {
         let log = lake.join("tables").join(table).join("_delta_log");
-        // Delta checkpoints would remember the commit that is taken away.
-        for file in files(&log, ".parquet") {
-            fs::remove_file(file).unwrap();
-        }
-        drop(fs::remove_file(log.join("_last_checkpoint")));
         fs::remove_file(files(&log, ".json").pop().unwrap()).unwrap();
     }
     assert_ne!(visible(&lake, "usage"), shown);
-    assert!(found(&lake, "does not show"));
+    assert!(found(&lake, "is missing"));
     replay(&settings(&lake, 60_000), &[logs]).unwrap();
     assert_eq!(problems(&lake), [""; 0]);
     assert_eq!(rows(&lake)[..before.len()], before);
@@ -342,8 +342,8 @@ fn b7_an_append_beside_a_compaction_is_kept_and_a_delete_is_refused() {
     keep_up(&lake, &KEEPING).unwrap();
     let appended = wait(async { table.write(batches).await }).unwrap();
     assert_eq!(wait(count(appended.clone())), before + 3);
-    // That no manifest names what was appended is found.
-    assert!(found(&lake, "no manifest names it"));
+    // That nobody sealed what was appended is found.
+    assert!(found(&lake, "sealed"), "{:?}", problems(&lake));
     let error = wait(async { appended.delete().await })
         .map(drop)
         .unwrap_err();
@@ -364,7 +364,7 @@ fn b8_what_a_manifest_names_survives_whether_or_not_a_table_shows_it() {
     let day = files(&lake.join("tables/usage"), ".parquet").pop().unwrap();
     let orphan = day.with_file_name("part-000000000002-0000-aaaaaaaaaaaa.zstd.parquet");
     let open_epoch = day.with_file_name("part-000000009999-0000-bbbbbbbbbbbb.zstd.parquet");
-    let torn = day.with_file_name(".part.1-2-3.tmp");
+    let torn = day.with_file_name("part#1");
     for path in [&orphan, &open_epoch, &torn] {
         fs::write(path, b"PAR1").unwrap();
     }
@@ -602,9 +602,8 @@ fn a_forged_compaction_is_noticed() {
     let records = files(&lake.join("ledger/upkeep"), ".json");
     let last = records.last().unwrap().clone();
     let text = fs::read_to_string(&last).unwrap();
-    let changes: [fn(&mut Record); 6] = [
+    let changes: [fn(&mut Record); 5] = [
         |record| record.rows -= 1,
-        |record| record.rows_sum = "00".repeat(32),
         |record| record.added[0].file.sha256 = "00".repeat(32),
         |record| record.added[0].file.size += 1,
         |record| drop(record.removed.pop()),

@@ -18,6 +18,11 @@ impl Files {
         }
     }
 
+    /// Waits before the store is asked again for the `turn`th time.
+    pub(super) fn pause(&self, turn: usize) {
+        self.dir.pause(turn);
+    }
+
     /// The content of the file called `name`, or `None` if it is not there.
     pub(in crate::lake) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, LakeError> {
         store::read(&self.dir.join(name))

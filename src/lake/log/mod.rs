@@ -272,14 +272,21 @@ impl Log {
         epoch: i64,
         moved: &BTreeMap<&'static str, u64>,
     ) -> Result<(), LakeError> {
-        for _ in 0..SEALS_TRIED {
-            if self.try_seal(epoch, moved)? {
-                return Ok(());
+        let mut last_error = LakeError::Fenced { epoch };
+        for turn in 0..SEALS_TRIED {
+            match self.try_seal(epoch, moved) {
+                Ok(true) => return Ok(()),
+                // A writer that is about to lose may have sealed what it saw, which is as true as what this one sees.
+                Ok(false) => self.sealed = start::last_seal(&self.files, &self.chain)?,
+                // Nothing is half done: a store that does not answer is asked again.
+                Err(error @ LakeError::Store { .. }) => {
+                    last_error = error;
+                    self.files.pause(turn);
+                }
+                Err(error) => return Err(error),
             }
-            // A writer that is about to lose may have sealed what it saw, which is as true as what this one sees.
-            self.sealed = start::last_seal(&self.files, &self.chain)?;
         }
-        Err(LakeError::Fenced { epoch })
+        Err(last_error)
     }
 
     /// Whether everything is sealed now; not if another seal took the number.

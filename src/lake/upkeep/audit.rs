@@ -4,6 +4,7 @@
 use super::super::ledger::Manifest;
 use super::super::{LakeError, Place};
 use super::record::{Kind, Log, Record};
+use super::visible::Visible;
 
 /// The records of a lake, held against its manifests.
 #[derive(Debug)]
@@ -42,6 +43,21 @@ impl Audit {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// The files that each table shows by what manifests and records say: to be asked when every manifest was seen. The
+    /// error names the first record that cannot follow what was before it.
+    pub(in crate::lake) fn visible(&self, read: &[&Manifest]) -> Result<Visible, (i64, String)> {
+        let mut visible = Visible::default();
+        read.iter().for_each(|manifest| visible.add_epoch(manifest));
+        for record in &self.records {
+            if record.kind != Kind::Remove || record.number <= self.covered {
+                visible
+                    .apply(record)
+                    .map_err(|reason| (record.number, reason))?;
+            }
+        }
+        Ok(visible)
     }
 
     /// The number of the last record.

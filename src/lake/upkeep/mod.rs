@@ -39,6 +39,7 @@ pub(super) use record::Log as Records;
 use record::Log;
 pub use record::{AddedFile, Kind, Record, RemovedFile};
 use rewrite::{Job, Rewritten};
+pub(super) use visible::Visible as VisibleFiles;
 use visible::Visible;
 
 /// When what is done.

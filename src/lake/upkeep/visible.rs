@@ -121,6 +121,11 @@ impl Visible {
         self.tables.get(table.name).into_iter().flatten()
     }
 
+    /// The file at `path`.
+    pub(in crate::lake) fn get(&self, table: &Table, path: &str) -> Option<&VisibleFile> {
+        self.tables.get(table.name)?.get(path)
+    }
+
     /// Every table with its files.
     pub(super) fn tables(
         &self,

@@ -200,8 +200,17 @@ pub async fn verify_at(root: &Place, demands: &Demands) -> Result<Verdict, LakeE
         signatures::key_file(root, &chain, &mut verdict)?;
         Some(tree::check(&files, &read, &mut verdict)?)
     };
-    let (records, retired) = upkeep::check(root, &read, &mut verdict)?;
-    let shown = shown::tables(root, &files, &seen, &sealed, (last, &read), &mut verdict).await?;
+    let records = upkeep::check(root, &read, &mut verdict)?;
+    let shown = shown::tables(
+        root,
+        &files,
+        &seen,
+        &sealed,
+        (last, &read),
+        &records,
+        &mut verdict,
+    )
+    .await?;
     let corrected = corrected.as_ref();
     placed::check(
         root,
@@ -209,11 +218,11 @@ pub async fn verify_at(root: &Place, demands: &Demands) -> Result<Verdict, LakeE
         corrected,
         &read,
         &shown,
-        &retired,
+        &records.retired,
         &mut verdict,
     );
     if !chain.keys.is_empty() {
-        strays::check(&seen, &sealed, (last, records), &read, &mut verdict);
+        strays::check(&seen, &sealed, (last, records.last), &read, &mut verdict);
     }
     if let Some(anchor) = &demands.anchor {
         signatures::anchors(&files, anchor, &chain, &read, &mut verdict)?;

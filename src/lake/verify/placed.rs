@@ -334,7 +334,7 @@ fn with_partition(file: &ShownFile, batch: &RecordBatch) -> Result<RecordBatch, 
 }
 
 impl ShownFile {
-    fn what(&self) -> String {
+    pub(super) fn what(&self) -> String {
         format!("tables/{}/{}", self.table.name, self.path)
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::signatures::Sealed;
+use super::upkeep::Records;
 use super::{Read, Seen, Verdict};
 use crate::evidence::{TABLES, Table};
 use crate::lake::log::{Files, HINT, commit_name, is_checkpoint};
@@ -42,6 +43,7 @@ pub(super) async fn tables(
     seen: &Seen,
     sealed: &Sealed,
     (last, read): (i64, &[Read]),
+    records: &Records,
     verdict: &mut Verdict,
 ) -> Result<Vec<ShownFile>, LakeError> {
     let mut shown = Vec::new();
@@ -70,7 +72,7 @@ pub(super) async fn tables(
         {
             log.as_readers_see(root, head, verdict).await;
         }
-        compare(&mut log, &staged, verdict);
+        compare(&mut log, &staged, records, verdict);
         shown.extend(log.shown.into_values());
     }
     Ok(shown)
@@ -101,7 +103,12 @@ fn staged(table: &'static Table, read: &[Read]) -> BTreeMap<String, ShownFile> {
 }
 
 /// Holds what a table shows to what manifests say that it was given.
-fn compare(log: &mut Log<'_>, staged: &BTreeMap<String, ShownFile>, verdict: &mut Verdict) {
+fn compare(
+    log: &mut Log<'_>,
+    staged: &BTreeMap<String, ShownFile>,
+    records: &Records,
+    verdict: &mut Verdict,
+) {
     for (path, file) in staged {
         let what = format!("tables/{}/{path}", log.table.name);
         match log.shown.get_mut(path) {
@@ -117,9 +124,8 @@ fn compare(log: &mut Log<'_>, staged: &BTreeMap<String, ShownFile>, verdict: &mu
         }
     }
     for (path, file) in &log.shown {
-        if !staged.contains_key(path) && !log.removed_any() {
-            let what = format!("tables/{}/{path}", log.table.name);
-            verdict.wrong(file.epoch, what, "no manifest names it");
+        if !staged.contains_key(path) {
+            records.explain(file, verdict);
         }
     }
 }
@@ -134,11 +140,6 @@ struct Log<'a> {
 }
 
 impl Log<'_> {
-    /// Whether files were ever rewritten in this table: then some that it shows are in no manifest.
-    fn removed_any(&self) -> bool {
-        !self.removed.is_empty()
-    }
-
     fn what(&self, name: &str) -> String {
         format!("tables/{}/_delta_log/{name}", self.table.name)
     }
