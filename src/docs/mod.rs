@@ -6,6 +6,9 @@ pub mod architecture {}
 #[doc = include_str!("decisions.md")]
 pub mod decisions {}
 
+#[doc = include_str!("faults.md")]
+pub mod faults {}
+
 #[doc = include_str!("invariants.md")]
 pub mod invariants {}
 
