@@ -314,7 +314,7 @@ mod shell {
                     // Secrets may name files that are not there; that is an error and no more.
                     drop(config.decoding());
                     drop(config.kafka_properties());
-                    drop(config.engine(config.identity.lateness));
+                    let _params = config.engine(config.identity.lateness);
                 }
             }
         });

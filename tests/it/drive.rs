@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arrow::array::AsArray;
 use futures::TryStreamExt;
+use futures::future::LocalBoxFuture;
 use keytrail::engine::{Engine, EvidenceEpoch};
 use keytrail::lake::{
     Demands, InputRange, Integrity, Lake, LakeError, Manifest, Place, Secret, states_between,
@@ -64,7 +65,17 @@ impl Input {
 
 /// Reads from where the ledger of `place` ends to the end of `input`, in epochs of as many records as `size` says, and
 /// tells `committed` of each epoch that is true.
-pub(super) async fn run(
+pub(super) fn run<'a>(
+    place: &'a Place,
+    input: &'a Input,
+    size: impl FnMut() -> usize + 'a,
+    committed: impl FnMut(i64) + 'a,
+) -> LocalBoxFuture<'a, Result<(), LakeError>> {
+    // An engine is large, and so is a future that holds one.
+    Box::pin(run_here(place, input, size, committed))
+}
+
+async fn run_here(
     place: &Place,
     input: &Input,
     mut size: impl FnMut() -> usize,
