@@ -514,7 +514,7 @@ fn g1_compressed_bombs_are_refused_before_they_burst() {
     let outcomes_of = |payload: &[u8]| outcomes_within(payload.to_vec(), &params);
     let took = quickest(|| assert_eq!(outcomes_of(&bomb), ["too_large"]));
     println!("bomb of {} bytes refused in {took:?}", bomb.len());
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     let nested = gzip(&gzip(&gzip(good().as_bytes())));
     assert_eq!(outcomes(nested), ["too_large"]);
     assert_eq!(outcomes_of(&gzip(&bomb)), ["too_large"]);
