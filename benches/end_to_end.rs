@@ -120,7 +120,7 @@ fn replay(logs: &Path, lake: &Path, sign: bool) {
         lake: lake.to_owned(),
         job: "bench".to_owned(),
         epoch_age: Duration::from_secs(3_600),
-        epoch_bytes: 96 << 20,
+        epoch_bytes: 128 << 20,
         snapshot_epochs: 32,
         integrity: Integrity {
             sign,

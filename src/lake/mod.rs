@@ -7,6 +7,7 @@
 //! DIR/ledger/upkeep/000000000001.json     which files took the place of which, chained by hash
 //! DIR/state/epoch-000000000001-….zst      what the engine remembers
 //! DIR/lease.json                          who is writing, as a courtesy
+//! DIR/signing.key                         the lake's own key, where none was given
 //! DIR/tables/activity/…                   Delta tables: staged parquet first, visible after the ledger says so
 //! ```
 

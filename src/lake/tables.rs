@@ -121,21 +121,10 @@ impl LakeTable {
                     failpoint::pass("table.committed");
                     return Ok(true);
                 }
-                Err(error) => {
-                    let reason = error.to_string();
-                    Event::TableRetried {
-                        table: self.table.name,
-                        reason: &reason,
-                    }
-                    .tell();
-                    last_error = Some(error);
-                }
+                Err(error) => last_error = Some(self.told(error)),
             }
         }
-        Err(self
-            .failed(last_error.unwrap_or_else(|| {
-                DeltaTableError::generic("the commit was never seen to arrive")
-            })))
+        Err(self.gave_up(last_error))
     }
 
     async fn commit(&self, manifest: &Manifest, files: &TableFiles) -> Result<(), DeltaTableError> {
@@ -177,6 +166,24 @@ impl LakeTable {
             .iter()
             .map(|file| (file.path().to_string(), file.size()))
             .collect())
+    }
+
+    /// Says that a commit did not go through and is looked at again.
+    pub(super) fn told(&self, error: DeltaTableError) -> DeltaTableError {
+        let reason = error.to_string();
+        Event::TableRetried {
+            table: self.table.name,
+            reason: &reason,
+        }
+        .tell();
+        error
+    }
+
+    /// Why a commit that was looked at so often is given up.
+    pub(super) fn gave_up(&self, last: Option<DeltaTableError>) -> LakeError {
+        self.failed(
+            last.unwrap_or_else(|| DeltaTableError::generic("the commit was never seen to arrive")),
+        )
     }
 
     pub(super) fn failed(&self, source: DeltaTableError) -> LakeError {

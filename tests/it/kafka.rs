@@ -18,9 +18,9 @@ use keytrail::query::Session;
 use keytrail::simulate::Simulation;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, Producer};
 
-use super::{estate, settings, wait};
+use super::{broker, estate, settings, wait};
 
 #[test]
 fn the_embedded_broker_gives_back_what_it_was_given() {
@@ -165,16 +165,8 @@ fn fill(brokers: &str, messages: usize) -> (Vec<String>, i64) {
         for message in batch.messages {
             let topic = &names[sent % 4];
             let partition = (sent / 4 % 3) as i32;
-            loop {
-                let record = BaseRecord::<(), [u8]>::to(topic)
-                    .partition(partition)
-                    .timestamp(message.time.millis())
-                    .payload(&message.payload);
-                if producer.send(record).is_ok() {
-                    break;
-                }
-                producer.poll(Duration::from_millis(5));
-            }
+            let (time, payload) = (message.time.millis(), message.payload.as_slice());
+            broker::send_at(&producer, topic, partition, Some(time), Some(payload));
             collect_uids(&message.payload, &mut uids);
             sent += 1;
             if sent == messages {

@@ -10,7 +10,9 @@ use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use super::drive::{Input, complaints, empty, integrity, manifests, place, run, without_faults};
+use super::drive::{
+    Input, Rows, complaints, empty, integrity, manifests, place, run, without_faults,
+};
 use super::faulty::{Fault, Faulty, Op};
 use super::wait;
 
@@ -22,6 +24,13 @@ const COMMIT: &str = "activity/_delta_log/00000000000000000002.json";
 
 fn input() -> Input {
     Input::new(31, 8, 3, 120)
+}
+
+/// An input, the rows that a run without faults makes of it, and a lake without an epoch.
+async fn fresh() -> (Input, Rows, Arc<InMemory>) {
+    let (input, empty) = (input(), empty().await);
+    let expected = without_faults(&empty, &input, SIZE).await;
+    (input, expected, Arc::new(empty.fork()))
 }
 
 /// A plan that does `fault` to the first operation of kind `op` at `path`.
@@ -39,10 +48,7 @@ fn once(op: Op, path: &'static str, fault: Fault) -> impl Fn(Op, &str, u32) -> F
 /// leaves.
 fn survives(plan: impl Fn(Op, &str, u32) -> Fault + Send + Sync + 'static) -> Vec<String> {
     wait(async {
-        let input = input();
-        let empty = empty().await;
-        let expected = without_faults(&empty, &input, SIZE).await;
-        let inner = Arc::new(empty.fork());
+        let (input, expected, inner) = fresh().await;
         let store = Faulty::new(&inner, plan);
         let mut committed = Vec::new();
         run(
@@ -110,9 +116,7 @@ fn a_list_that_is_old_hides_no_epoch() {
     assert!(happened.len() > 10, "{happened:?}");
     // A restart on top of a list that does not show the last manifests yet.
     wait(async {
-        let (input, empty) = (input(), empty().await);
-        let expected = without_faults(&empty, &input, SIZE).await;
-        let inner = Arc::new(empty.fork());
+        let (input, expected, inner) = fresh().await;
         let stopped = Faulty::new(&inner, |op, path, _| match op {
             Op::Create if path.ends_with("ledger/epoch-000000000002.json") => Fault::CrashAfter,
             _ => Fault::None,
@@ -130,9 +134,7 @@ fn a_list_that_is_old_hides_no_epoch() {
 #[test]
 fn b4_a_writer_that_was_overtaken_between_ledger_and_table_doubles_no_row() {
     wait(async {
-        let (input, empty) = (input(), empty().await);
-        let expected = without_faults(&empty, &input, SIZE).await;
-        let inner = Arc::new(empty.fork());
+        let (input, expected, inner) = fresh().await;
         let store = Faulty::new(&inner, |_, _, _| Fault::None);
         // While the first writer commits epoch 2 to a table, on a snapshot that it has checked, a second one starts and
         // rolls every table forward.
@@ -152,9 +154,7 @@ fn b4_a_writer_that_was_overtaken_between_ledger_and_table_doubles_no_row() {
 #[test]
 fn b4_of_two_writers_of_one_epoch_the_second_stops() {
     wait(async {
-        let (input, empty) = (input(), empty().await);
-        let expected = without_faults(&empty, &input, SIZE).await;
-        let inner = Arc::new(empty.fork());
+        let (input, expected, inner) = fresh().await;
         let store = Faulty::new(&inner, |_, _, _| Fault::None);
         let other: Arc<dyn ObjectStore> = inner.clone();
         let work = move || {

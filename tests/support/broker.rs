@@ -58,8 +58,22 @@ pub(crate) fn producer(brokers: &str, codec: &str) -> BaseProducer {
 
 /// Writes one message, waiting for room.
 pub(crate) fn send(producer: &BaseProducer, topic: &str, partition: i32, payload: Option<&[u8]>) {
+    send_at(producer, topic, partition, None, payload);
+}
+
+/// The same, with the message's time in milliseconds.
+pub(crate) fn send_at(
+    producer: &BaseProducer,
+    topic: &str,
+    partition: i32,
+    time: Option<i64>,
+    payload: Option<&[u8]>,
+) {
     loop {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
+        if let Some(time) = time {
+            record = record.timestamp(time);
+        }
         if let Some(payload) = payload {
             record = record.payload(payload);
         }

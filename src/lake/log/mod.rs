@@ -437,15 +437,3 @@ fn damaged(name: &str, reason: impl Into<String>) -> LakeError {
         reason: reason.into(),
     }
 }
-
-/// 32 bytes from their hexadecimal digits.
-pub(super) fn digest(text: &str) -> Option<Hash> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
-    }
-    (hex(&bytes) == text).then_some(bytes)
-}

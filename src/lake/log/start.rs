@@ -8,12 +8,12 @@ use std::path::Path;
 
 use super::{
     Checkpoint, Files, Growth, Integrity, KEY_FILE, KeyChain, LastSeal, Seal, Secret, SigningKey,
-    Tree, commit_version, damaged, digest, note,
+    Tree, commit_version, damaged, note,
 };
 use crate::evidence::TABLES;
 use crate::lake::ledger::Manifest;
 use crate::lake::{LakeError, Place, io, rows, store};
-use crate::model::hex;
+use crate::model::{hex, unhex};
 use crate::telemetry::Event;
 
 /// How many of the last checkpoints are checked at a start; `keytrail verify` checks all.
@@ -264,7 +264,7 @@ pub(super) fn sign_last(
     let root = last
         .root_hash
         .as_deref()
-        .and_then(digest)
+        .and_then(unhex)
         .ok_or_else(|| damaged(&name, "its manifest has no root"))?;
     let checkpoint = Checkpoint {
         origin: chain.origin.clone(),

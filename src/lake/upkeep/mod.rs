@@ -11,9 +11,10 @@
 //!  between epochs           beside the epochs that follow               between epochs
 //! ```
 //!
-//! Rows stay what they are: every one is compared before and after, and [`verify`](super::verify()) knows from the records
-//! which file took whose place. Removing rows on purpose is the exception: such a record holds what is gone, and takes
-//! effect only once a manifest names it, so that whoever can write files but no manifest cannot call a loss deliberate.
+//! Rows stay what they are: every one is compared before and after, and [`verify`](super::verify()) finds each at its leaf
+//! and knows from the records which file took whose place. Removing rows on purpose is the exception: such a record holds
+//! what is gone, and takes effect only once a manifest names it. Records are not signed, so a forged removal that a start
+//! finds is named by the next manifest like one of our own.
 
 mod audit;
 mod garbage;

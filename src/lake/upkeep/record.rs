@@ -158,22 +158,14 @@ impl Log {
         let mut records = Vec::new();
         while self.head.number < last {
             let number = self.head.number + 1;
-            let path = self.path(number);
-            let damaged = |reason: String| LakeError::Damaged {
-                what: path.display().to_string(),
-                reason,
-            };
-            let bytes = store::read(&path)?.ok_or_else(|| damaged("it is missing".to_owned()))?;
-            let record = Record::parse(&bytes).map_err(damaged)?;
+            let (record, bytes) = self.parsed(number)?;
             if record.number != number || record.prev_sha256 != self.head.sha256 {
-                return Err(damaged(
-                    "it does not follow the record before it".to_owned(),
-                ));
+                return Err(self.damaged(number, "it does not follow the record before it"));
             }
             if let Some(job) = job
                 && record.job != job
             {
-                return Err(damaged(format!("it is of job {:?}", record.job)));
+                return Err(self.damaged(number, format!("it is of job {:?}", record.job)));
             }
             self.push(number, &bytes);
             records.push(record);
@@ -218,17 +210,25 @@ impl Log {
 
     /// The record of `number`, which is one of those that were read before.
     pub(super) fn read(&self, number: i64) -> Result<Record, LakeError> {
-        let path = self.path(number);
-        let damaged = |reason: String| LakeError::Damaged {
-            what: path.display().to_string(),
-            reason,
-        };
-        let bytes = store::read(&path)?.ok_or_else(|| damaged("it is missing".to_owned()))?;
-        let record = Record::parse(&bytes).map_err(damaged)?;
+        let (record, bytes) = self.parsed(number)?;
         if self.hashes.get(&number) != Some(&hex(&sha256(&bytes))) {
-            return Err(damaged("it is not the one that was read before".to_owned()));
+            return Err(self.damaged(number, "it is not the one that was read before"));
         }
         Ok(record)
+    }
+
+    fn parsed(&self, number: i64) -> Result<(Record, Vec<u8>), LakeError> {
+        let bytes = store::read(&self.path(number))?;
+        let bytes = bytes.ok_or_else(|| self.damaged(number, "it is missing"))?;
+        let record = Record::parse(&bytes).map_err(|reason| self.damaged(number, reason))?;
+        Ok((record, bytes))
+    }
+
+    fn damaged(&self, number: i64, reason: impl Into<String>) -> LakeError {
+        LakeError::Damaged {
+            what: self.path(number).display().to_string(),
+            reason: reason.into(),
+        }
     }
 
     /// Where the record of `number` is.

@@ -10,7 +10,6 @@ use super::super::LakeError;
 use super::super::ledger::StagedFile;
 use super::super::tables::{LOOKS_MAX, LakeTable, SHA256_TAG};
 use super::record::{AddedFile, Record};
-use crate::telemetry::Event;
 
 impl LakeTable {
     /// The last record of upkeep that this table shows.
@@ -50,21 +49,10 @@ impl LakeTable {
             self.must_show(record)?;
             match self.commit_upkeep(record).await {
                 Ok(()) => return Ok(true),
-                Err(error) => {
-                    let reason = error.to_string();
-                    Event::TableRetried {
-                        table: self.name(),
-                        reason: &reason,
-                    }
-                    .tell();
-                    last_error = Some(error);
-                }
+                Err(error) => last_error = Some(self.told(error)),
             }
         }
-        Err(self
-            .failed(last_error.unwrap_or_else(|| {
-                DeltaTableError::generic("the commit was never seen to arrive")
-            })))
+        Err(self.gave_up(last_error))
     }
 
     /// Files that are to be removed must be there: Delta itself does not ask.

@@ -1,12 +1,13 @@
 //! `keytrail verify`: does the lake still say what the ledger says it said?
 //!
 //! Checked, in this order: keys and seals, the chain of manifests with offsets, conservation and state files, the signed
-//! checkpoints, every tile of the tree against the roots, the tables' logs, every row against its leaf, and that nothing
-//! lies in the ledger or in a table's log that nothing names. Problems are told in the order of their epochs, the first
-//! one first, with table, file and row where they have one.
+//! checkpoints, every tile of the tree against the roots, the records of upkeep, the tables' logs, every row against its
+//! leaf, and that nothing lies in the ledger or in a table's log that nothing names. Problems are told in the order of
+//! their epochs, the first one first, with table, file and row where they have one.
 //!
 //! What it cannot find: that the end of the lake was cut off by somebody who can sign, or that somebody signed another
-//! lake with a key of their own. The first needs an anchor outside, the second a key that is known from outside.
+//! lake with a key of their own. The first needs an anchor outside, the second a key that is known from outside. And that
+//! raw records were removed by a record of upkeep which somebody forged before a start: those are not signed.
 
 mod manifests;
 mod placed;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::manifests::name as manifest_name;
 use super::{Demands, Read, Seen, Verdict};
 use crate::lake::log::{
-    Checkpoint, Files, HINT, KEY_FILE, KeyChain, Seal, SigningKey, commit_version, digest,
-    is_checkpoint, is_verifier, open_anchor, open_own, read_anchors, read_outside,
+    Checkpoint, Files, HINT, KEY_FILE, KeyChain, Seal, SigningKey, commit_version, is_checkpoint,
+    is_verifier, open_anchor, open_own, read_anchors, read_outside,
 };
 use crate::lake::{LakeError, Place, store};
-use crate::model::{hex, sha256};
+use crate::model::{hex, sha256, unhex};
 
 /// How often a seal that is to come is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -317,7 +317,7 @@ pub(super) fn anchors(
         }
     };
     let head = read.last().and_then(|last| {
-        let root = digest(last.manifest.root_hash.as_deref()?)?;
+        let root = unhex(last.manifest.root_hash.as_deref()?)?;
         Some(Checkpoint {
             origin: chain.origin.clone(),
             size: u64::try_from(last.manifest.tree_size).unwrap_or(0),

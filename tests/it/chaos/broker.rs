@@ -7,8 +7,9 @@ use keytrail::simulate::{Message, Params, Simulation};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, Producer};
 
+use super::super::broker::send_at;
 use super::super::wait;
 use super::{Source, Truth, skip};
 
@@ -88,16 +89,10 @@ impl Broker {
                 let sent = broker.send(topic, partition, None, message.time, &message.payload);
                 sent.unwrap();
             }
-            To::Kafka(producer) => loop {
-                let record = BaseRecord::<(), [u8]>::to(topic)
-                    .partition(partition)
-                    .timestamp(message.time.millis())
-                    .payload(&message.payload);
-                if producer.send(record).is_ok() {
-                    break;
-                }
-                producer.poll(Duration::from_millis(5));
-            },
+            To::Kafka(producer) => {
+                let (time, payload) = (message.time.millis(), message.payload.as_slice());
+                send_at(producer, topic, partition, Some(time), Some(payload));
+            }
         }
     }
 
