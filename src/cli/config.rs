@@ -1,5 +1,7 @@
 //! `keytrail config check|print|schema`.
 
+use std::io::Write;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -30,8 +32,8 @@ impl ConfigCommand {
                 config.kafka_properties()?;
                 global.say("configuration: ok");
             }
-            What::Print => print!("{}", toml::to_string(&global.load()?)?),
-            What::Schema => print!("{}", crate::config::schema_json()),
+            What::Print => write!(std::io::stdout(), "{}", toml::to_string(&global.load()?)?)?,
+            What::Schema => write!(std::io::stdout(), "{}", crate::config::schema_json())?,
         }
         Ok(())
     }

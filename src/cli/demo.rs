@@ -1,6 +1,6 @@
 //! `keytrail demo`: a sample estate, a broker in this process, the real pipeline, and what it found.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::replay::{settings, summary};
 use super::simulate::Estate;
 use super::{Exit, Global, block_on, sql, stop_on_signals};
 use crate::config::Start;
-use crate::ingest::{Embedded, IngestError, Kafka, RecordSource, Stop};
+use crate::ingest::{Embedded, IngestError, Kafka, RecordSource, Stop, Subscription, WATCH_EVERY};
 use crate::live::{LiveFinding, View};
 use crate::pipeline::{self, Settings};
 use crate::query::{Format, Session};
@@ -54,34 +54,32 @@ impl Demo {
         let started = Instant::now();
         let (broker, stories) = publish(&self.estate, global)?;
         let view = Arc::new(View::default());
-        let brokers = broker.brokers();
-        let topics: Vec<String> = TOPICS.iter().map(|topic| (*topic).to_owned()).collect();
+        let what = Subscription {
+            brokers: broker.brokers(),
+            topics: TOPICS.iter().map(|topic| (*topic).to_owned()).collect(),
+            properties: config.kafka_properties()?,
+            start: Start::Earliest,
+            until_end: true,
+            accepted: Vec::new(),
+            watch_every: WATCH_EVERY,
+        };
         let outcome = pipeline::run(
             &settings,
-            |positions| {
-                let properties = config.kafka_properties().unwrap_or_default();
-                let kafka = Kafka::connect(
-                    &brokers,
-                    &topics,
-                    &properties,
-                    Start::Earliest,
-                    positions,
-                    true,
-                )?;
-                Ok(Box::new(kafka) as Box<dyn RecordSource>)
-            },
+            |positions| Ok(Box::new(Kafka::open(&what, positions)?) as Box<dyn RecordSource>),
             &view,
             &stop,
         )?;
         drop(broker);
-        println!("\n{}", summary(&view, outcome));
-        println!(
+        let mut out = std::io::stdout();
+        writeln!(out, "\n{}", summary(&view, outcome))?;
+        writeln!(
+            out,
             "in all {:.1} s, broker and simulation included\n",
             started.elapsed().as_secs_f64()
-        );
-        let missed = tell(&view.findings(), &stories);
+        )?;
+        let missed = tell(&view.findings(), &stories, &mut out)?;
         block_on(show_counts(&self.data))?;
-        self.farewell();
+        self.farewell(&mut out)?;
         if missed > 0 && !stop.requested() {
             return Err(Exit(6, format!("{missed} planted stories were not found")).into());
         }
@@ -91,13 +89,16 @@ impl Demo {
         Ok(())
     }
 
-    fn farewell(&self) {
+    fn farewell(&self, out: &mut impl Write) -> std::io::Result<()> {
         let data = self.data.display();
-        println!("\nThe evidence is in {data}. Ask it:");
-        println!("  keytrail findings list --data {data}");
-        println!("  keytrail query dormant-identities --data {data}");
-        println!("  keytrail sql --data {data} \"SELECT * FROM events LIMIT 5\"");
-        println!("  keytrail verify --data {data}");
+        writeln!(out, "\nThe evidence is in {data}. Ask it:")?;
+        writeln!(out, "  keytrail findings list --data {data}")?;
+        writeln!(out, "  keytrail query dormant-identities --data {data}")?;
+        writeln!(
+            out,
+            "  keytrail sql --data {data} \"SELECT * FROM events LIMIT 5\""
+        )?;
+        writeln!(out, "  keytrail verify --data {data}")
     }
 }
 
@@ -160,9 +161,13 @@ fn publish(estate: &Estate, global: &Global) -> Result<(Embedded, Vec<Story>), I
 }
 
 /// Tells of each planted story whether it was found, and gives how many were not.
-fn tell(findings: &[LiveFinding], stories: &[Story]) -> usize {
+fn tell(
+    findings: &[LiveFinding],
+    stories: &[Story],
+    out: &mut impl Write,
+) -> std::io::Result<usize> {
     let mut missed = 0;
-    println!("{} findings; what was planted:", findings.len());
+    writeln!(out, "{} findings; what was planted:", findings.len())?;
     for story in stories {
         let found = findings.iter().find(|finding| {
             finding.news.detector == story.detector
@@ -170,15 +175,20 @@ fn tell(findings: &[LiveFinding], stories: &[Story]) -> usize {
         });
         match found {
             Some(finding) => {
-                println!("  found   {:<16} {}", story.name, finding.news.finding_uid);
-                println!(
+                writeln!(
+                    out,
+                    "  found   {:<16} {}",
+                    story.name, finding.news.finding_uid
+                )?;
+                writeln!(
+                    out,
                     "          {} ({}): {}",
                     finding.news.detector, finding.news.severity, finding.news.summary
-                );
+                )?;
             }
             None => {
                 missed += 1;
-                println!("  MISSED  {:<16} {}", story.name, story.description);
+                writeln!(out, "  MISSED  {:<16} {}", story.name, story.description)?;
             }
         }
     }
@@ -191,28 +201,32 @@ fn tell(findings: &[LiveFinding], stories: &[Story]) -> usize {
         .iter()
         .filter(|finding| !planted(finding))
         .collect();
-    println!(
+    writeln!(
+        out,
         "  {} findings about identities without a story",
         others.len()
-    );
+    )?;
     for finding in others.iter().take(5) {
-        println!(
+        writeln!(
+            out,
             "          {} {}: {}",
             finding.news.finding_uid, finding.news.detector, finding.news.summary
-        );
+        )?;
     }
-    missed
+    Ok(missed)
 }
 
 async fn show_counts(data: &Path) -> Result<()> {
     let session = Session::open(data).await?;
     let sql = "SELECT provider, identity_kind, count(*) AS events, count(DISTINCT identity_uid) AS identities \
          FROM events GROUP BY 1, 2 ORDER BY 3 DESC";
-    println!(
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
         "\nevents by provider and kind of identity, as of epoch {}:",
         session.epoch()
-    );
+    )?;
     let (schema, batches) = session.sql(sql).await?;
-    crate::query::write(&mut std::io::stdout(), Format::Table, schema, &batches)?;
+    crate::query::write(&mut out, Format::Table, schema, &batches)?;
     Ok(())
 }

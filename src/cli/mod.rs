@@ -1,5 +1,8 @@
 //! One file per command. stdout is data, stderr is talk; the exit code says how it ended.
 
+// `println!` panics when whoever reads has left, as `head` does; `writeln!` tells.
+#![warn(clippy::print_stdout)]
+
 mod config;
 mod decode;
 mod demo;

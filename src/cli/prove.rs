@@ -92,7 +92,11 @@ impl VerifyProof {
         let proven = Proof::parse(&bytes).and_then(|proof| proof.verify(&key));
         let proven = proven
             .map_err(|reason| Exit(6, format!("{}: not proven: {reason}", self.file.display())))?;
-        println!("{}", serde_json::to_string_pretty(&proven)?);
+        writeln!(
+            std::io::stdout(),
+            "{}",
+            serde_json::to_string_pretty(&proven)?
+        )?;
         eprintln!(
             "proven: this row is leaf {} of {} in {} as of epoch {}",
             proven.leaf, proven.tree_size, proven.origin, proven.epoch

@@ -1,6 +1,7 @@
 //! `keytrail query`: the prepared questions.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use anyhow::Result;
 use clap::Args;
@@ -32,9 +33,10 @@ struct OptionalLake {
 impl Query {
     pub(super) fn run(self) -> Result<()> {
         let questions = questions()?;
+        let mut out = std::io::stdout();
         let Some(name) = &self.name else {
             for question in &questions {
-                print_question(question);
+                print_question(question, &mut out)?;
             }
             return Ok(());
         };
@@ -43,7 +45,7 @@ impl Query {
             .find(|question| question.name == *name)
             .ok_or_else(|| unknown(name, &questions))?;
         let Some(data) = self.lake.data else {
-            print_question(question);
+            print_question(question, &mut out)?;
             return Err(
                 QueryError::Question("--data says of which lake to ask it".to_owned()).into(),
             );
@@ -58,19 +60,24 @@ impl Query {
     }
 }
 
-fn print_question(question: &Question) {
-    println!("{}", question.name);
-    println!("    {}", question.asks);
+fn print_question(question: &Question, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "{}", question.name)?;
+    writeln!(out, "    {}", question.asks)?;
     for param in &question.params {
         let default = match &param.default {
             Some(default) => format!("default {default}"),
             None => "must be given".to_owned(),
         };
-        println!("    -p {}=…  {} ({default})", param.name, param.meaning);
+        writeln!(
+            out,
+            "    -p {}=…  {} ({default})",
+            param.name, param.meaning
+        )?;
     }
     if !question.controls.is_empty() {
-        println!("    controls: {}", question.controls.join(", "));
+        writeln!(out, "    controls: {}", question.controls.join(", "))?;
     }
+    Ok(())
 }
 
 fn unknown(name: &str, questions: &[Question]) -> QueryError {

@@ -1,5 +1,6 @@
 //! `keytrail verify`.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -41,17 +42,20 @@ impl Verify {
         };
         let verdict =
             block_on(async { Ok(verify_at(&Place::of(&self.lake.data)?, &demands).await?) })?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&verdict)?);
+        let mut out = std::io::stdout();
+        let printed = if self.json {
+            writeln!(out, "{}", serde_json::to_string_pretty(&verdict)?)
         } else {
-            print(&verdict);
-        }
+            print(&verdict, &mut out)
+        };
         let problems = verdict.problems.len() as u64 + verdict.more_problems;
         if problems > 0 {
             let text =
                 format!("{problems} problems; the first one named is the first that is wrong");
             return Err(Exit(6, text).into());
         }
+        // After the verdict: that nobody read it to its end does not change it.
+        printed?;
         eprintln!("verified: everything the ledger names is there and unchanged");
         if demands.anchor.is_none() {
             eprintln!(
@@ -63,23 +67,34 @@ impl Verify {
     }
 }
 
-fn print(verdict: &Verdict) {
-    println!(
+fn print(verdict: &Verdict, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(
+        out,
         "{} epochs, {} files, {} bytes, {} rows; head {}",
         verdict.epochs, verdict.files, verdict.bytes, verdict.rows, verdict.head
-    );
+    )?;
     if !verdict.root_hash.is_empty() {
-        println!("{} leaves; root {}", verdict.tree_size, verdict.root_hash);
+        writeln!(
+            out,
+            "{} leaves; root {}",
+            verdict.tree_size, verdict.root_hash
+        )?;
     }
     for key in &verdict.keys {
-        println!("signed from epoch {} by {}", key.from_epoch, key.verifier);
+        writeln!(
+            out,
+            "signed from epoch {} by {}",
+            key.from_epoch, key.verifier
+        )?;
     }
-    println!(
+    writeln!(
+        out,
         "{} elements = {} events + {} duplicates + {} rejected + {} ignored",
         verdict.elements, verdict.accepted, verdict.duplicate, verdict.rejected, verdict.ignored
-    );
+    )?;
     for gap in &verdict.gaps {
-        println!(
+        writeln!(
+            out,
             "never read, accepted in epoch {}: {}/{} offsets {} to {} ({}, lost to {}): {}",
             gap.epoch,
             gap.topic,
@@ -89,29 +104,32 @@ fn print(verdict: &Verdict) {
             gap.gap.span(),
             gap.gap.cause,
             gap.gap.reason
-        );
+        )?;
     }
     if verdict.retired > 0 {
-        println!(
+        writeln!(
+            out,
             "{} rows are gone on purpose; ledger/upkeep says which and why",
             verdict.retired
-        );
+        )?;
     }
     if verdict.anchors > 0 {
-        println!("agrees with {} checkpoints outside", verdict.anchors);
+        writeln!(out, "agrees with {} checkpoints outside", verdict.anchors)?;
     }
     for problem in &verdict.problems {
         let row = problem
             .row
             .map_or_else(String::new, |row| format!(" row {row}"));
-        println!(
+        writeln!(
+            out,
             "WRONG in epoch {}: {}{row}: {}",
             problem.epoch, problem.what, problem.reason
-        );
+        )?;
     }
     if verdict.more_problems > 0 {
-        println!("and {} more", verdict.more_problems);
+        writeln!(out, "and {} more", verdict.more_problems)?;
     }
+    Ok(())
 }
 
 /// A verifier key, from a file if there is one of that name.

@@ -204,27 +204,6 @@ impl Kafka {
         })
     }
 
-    /// [`Kafka::open`] with no gap accepted.
-    pub fn connect(
-        brokers: &str,
-        topics: &[String],
-        properties: &BTreeMap<String, String>,
-        start: Start,
-        positions: &Positions,
-        until_end: bool,
-    ) -> Result<Self, IngestError> {
-        let what = Subscription {
-            brokers: brokers.to_owned(),
-            topics: topics.to_vec(),
-            properties: properties.clone(),
-            start,
-            until_end,
-            accepted: Vec::new(),
-            watch_every: WATCH_EVERY,
-        };
-        Self::open(&what, positions)
-    }
-
     /// Payload bytes that have come and wait to be pulled.
     pub fn waiting_bytes(&self) -> usize {
         self.waiting.bytes()

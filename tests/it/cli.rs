@@ -1,7 +1,7 @@
 //! The program as people and scripts meet it: exit codes, streams, messages.
 
 use std::fs;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use super::{estate, keytrail, write_estate};
 
@@ -136,6 +136,48 @@ fn replay_counts_sql_answers_and_pipes_get_ndjson() {
     }
     let output = keytrail(&["findings", "show", "kf-none", "--data", &lake]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let id = line_of(&lake, "SELECT event_uid AS id FROM activity LIMIT 1");
+    let proof = dir.path().join("row.tlog-proof").display().to_string();
+    let output = keytrail(&["prove", &id, "--data", &lake, "--output", &proof]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let note = fs::read_to_string(dir.path().join("lake/ledger/key-000001.note")).unwrap();
+    let key = note.lines().nth(4).unwrap();
+    for arguments in [
+        ["verify", "--data", &lake].as_slice(),
+        &["verify", "--json", "--data", &lake],
+        &["verify-proof", &proof, "--key", key],
+        &["prove", &id, "--data", &lake],
+        &["sql", "--data", &lake, "SELECT * FROM events"],
+        &["findings", "list", "--data", &lake],
+        &["query"],
+        &["query", "identities", "--data", &lake],
+        &["rejects", "top", "--data", &lake],
+        &["decode", &logs.display().to_string()],
+        &["config", "print"],
+        &["config", "schema"],
+    ] {
+        assert_eq!(read_by_nobody(arguments), Some(0), "{arguments:?}");
+    }
+}
+
+/// The first value that `sql` gives, as text.
+fn line_of(lake: &str, sql: &str) -> String {
+    let output = keytrail(&["sql", "--data", lake, sql]);
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    line["id"].as_str().unwrap().to_owned()
+}
+
+/// How the program ends whose output nobody reads, as `| head` does once it has enough.
+fn read_by_nobody(arguments: &[&str]) -> Option<i32> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_keytrail"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    child.wait().unwrap().code()
 }
 
 #[test]

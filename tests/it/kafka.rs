@@ -2,18 +2,15 @@
 //!
 //! `tests/support/kafka.sh start` prints that variable.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keytrail::config::Start;
-use keytrail::ingest::{Embedded, Kafka, Positions, RecordSource, Stop};
+use keytrail::ingest::{Embedded, Kafka, Positions, Stop};
 use keytrail::lake::verify;
 use keytrail::live::View;
-use keytrail::pipeline;
 use keytrail::query::Session;
 use keytrail::simulate::Simulation;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -41,30 +38,12 @@ fn the_embedded_broker_gives_back_what_it_was_given() {
     broker.check(&topics, 2).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let view = Arc::new(View::default());
-    let brokers = broker.brokers();
-    let names = topics.map(str::to_owned);
-    let run = || {
-        pipeline::run(
-            &settings(dir.path(), 100_000),
-            |positions: &Positions| {
-                let kafka = Kafka::connect(
-                    &brokers,
-                    &names,
-                    &BTreeMap::new(),
-                    Start::Earliest,
-                    positions,
-                    true,
-                )?;
-                Ok(Box::new(kafka) as Box<dyn RecordSource>)
-            },
-            &view,
-            &Stop::default(),
-        )
-    };
-    run().unwrap();
+    let what = broker::subscription(&broker.brokers(), &topics);
+    let settings = settings(dir.path(), 100_000);
+    broker::run_until(&settings, &what, &view, &Stop::default()).unwrap();
     assert_eq!(view.records(), sent as u64);
     // Nothing is read again: the ledger knows where it ended.
-    run().unwrap();
+    broker::run_until(&settings, &what, &view, &Stop::default()).unwrap();
     assert_eq!(view.records(), sent as u64);
     assert_eq!(wait(verify(dir.path())).unwrap().problems, []);
 }
@@ -72,15 +51,8 @@ fn the_embedded_broker_gives_back_what_it_was_given() {
 #[test]
 fn a_topic_that_does_not_exist_is_named() {
     let broker = Embedded::start(&["there"], 1).unwrap();
-    let error = Kafka::connect(
-        &broker.brokers(),
-        &["elsewhere".to_owned()],
-        &BTreeMap::new(),
-        Start::Earliest,
-        &Positions::new(),
-        true,
-    )
-    .unwrap_err();
+    let what = broker::subscription(&broker.brokers(), &["elsewhere"]);
+    let error = Kafka::open(&what, &Positions::new()).unwrap_err();
     assert!(error.to_string().contains("elsewhere"), "{error}");
 }
 
