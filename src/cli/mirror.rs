@@ -3,7 +3,7 @@
 //! It reads the committed table and never stands in the way of a commit. How far it came is a file in the lake, written
 //! once the broker has everything up to there: after a crash some rejects are copied again, and none is left out.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -18,6 +18,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use super::block_on;
 use crate::config::ConfigError;
 use crate::ingest::{Stop, Subscription};
+use crate::lake::{self, Place};
 use crate::live::View;
 use crate::query::{Session, formatted};
 use crate::telemetry::Event;
@@ -96,7 +97,9 @@ impl ProducerContext for Deliveries {
 
 struct Copying {
     topic: String,
-    lake: PathBuf,
+    lake: Place,
+    /// The file that says how far it came.
+    mark: Place,
     producer: BaseProducer<Deliveries>,
     /// Leaf of the last reject that was copied.
     leaf: i64,
@@ -113,25 +116,21 @@ impl Copying {
             .set("acks", "all")
             .set("compression.type", "zstd")
             .set("message.timeout.ms", DELIVERY.as_millis().to_string());
+        let lake = Place::of(lake)?;
         let mut copying = Self {
             topic: topic.to_owned(),
-            lake: lake.to_owned(),
+            mark: lake.join("mirror").join(format!("{topic}.leaf")),
+            lake,
             producer: config.create_with_context(Deliveries::default())?,
             leaf: -1,
         };
-        if let Ok(text) = std::fs::read_to_string(copying.mark()) {
-            let mark = copying.mark();
-            let wrong = || format!("{} is not a leaf's number; remove it", mark.display());
+        if let Some(bytes) = lake::read(&copying.mark)? {
+            let text = String::from_utf8_lossy(&bytes);
+            let mark = copying.mark.display();
+            let wrong = || format!("{mark} is not a leaf's number; remove it");
             copying.leaf = text.trim().parse().with_context(wrong)?;
         }
         Ok(copying)
-    }
-
-    /// The file that says how far it came.
-    fn mark(&self) -> PathBuf {
-        self.lake
-            .join("mirror")
-            .join(format!("{}.leaf", self.topic))
     }
 
     /// Copies after each commit, until told to stop, and then once more.
@@ -197,7 +196,7 @@ impl Copying {
             self.leaf
         );
         block_on(async {
-            let session = Session::open(&self.lake).await?;
+            let session = Session::open_at(&self.lake).await?;
             let (_, batches) = session.sql(&sql).await?;
             Ok(formatted(&batches)?)
         })
@@ -238,12 +237,7 @@ impl Copying {
     }
 
     fn remember(&mut self, leaf: i64) -> Result<()> {
-        let mark = self.mark();
-        let folder = self.lake.join("mirror");
-        std::fs::create_dir_all(&folder)?;
-        let fresh = folder.join(format!("{}.leaf.new", self.topic));
-        std::fs::write(&fresh, format!("{leaf}\n"))?;
-        std::fs::rename(&fresh, &mark)?;
+        lake::put(&self.mark, format!("{leaf}\n").as_bytes())?;
         self.leaf = leaf;
         Ok(())
     }

@@ -7,6 +7,7 @@
 //! DIR/ledger/upkeep/000000000001.json     which files took the place of which, chained by hash
 //! DIR/state/epoch-000000000001-….zst      what the engine remembers
 //! DIR/lease.json                          who is writing, as a courtesy
+//! DIR/mirror/TOPIC.leaf                   the last reject that was copied to that topic
 //! DIR/signing.key                         the lake's own key, where none was given
 //! DIR/tables/activity/…                   Delta tables: staged parquet first, visible after the ledger says so
 //! ```
@@ -39,7 +40,7 @@ pub use place::Place;
 pub use rows::canonical_row;
 pub use stage::{StagedTable, Staging, TableStaging};
 pub use state::{EpochState, last_epoch, states_between};
-pub(crate) use store::holds_files;
+pub(crate) use store::{holds_files, put, read};
 pub(crate) use tables::{has_log, unloaded};
 pub use upkeep::{Act, AddedFile, Garbage, Kind, Record, RemovedFile, Task, UpkeepParams};
 pub use verify::{Demands, Problem, Verdict, VerifiedGap, verify, verify_at};

@@ -43,7 +43,7 @@ pub(super) fn put_if_absent(place: &Place, bytes: &[u8]) -> Result<Put, LakeErro
 }
 
 /// Writes `bytes` at `place`, replacing what is there, all or nothing, durable when it returns.
-pub(super) fn put(place: &Place, bytes: &[u8]) -> Result<(), LakeError> {
+pub(crate) fn put(place: &Place, bytes: &[u8]) -> Result<(), LakeError> {
     put_as(place, bytes, PutMode::Overwrite).map_err(place.failed("cannot write"))
 }
 
@@ -140,7 +140,7 @@ pub(super) fn create_dir(place: &Place) -> Result<(), LakeError> {
 }
 
 /// The content of `place`, or `None` if it is not there.
-pub(super) fn read(place: &Place) -> Result<Option<Vec<u8>>, LakeError> {
+pub(crate) fn read(place: &Place) -> Result<Option<Vec<u8>>, LakeError> {
     let (store, path) = (place.store(), place.path.clone());
     let read = wait(async move { store.get(&path).await?.bytes().await });
     match read {
