@@ -15,7 +15,7 @@ use arrow::record_batch::RecordBatch;
 use serde_json::Value;
 
 use super::Table;
-use super::table::{DIGEST_DOMAIN, LEDGER_COLUMNS};
+use super::table::DIGEST_DOMAIN;
 use crate::model::{Canon, Day, Micros, Sha256Digest, hex};
 
 /// The columns of one batch, ready to be hashed row by row.
@@ -40,25 +40,37 @@ enum Values {
 }
 
 impl StoredRows {
-    /// The rows of `batch`, which has every column of `table`; ledger columns and others are passed over.
+    /// The rows of `batch`, which has the columns of `table`; ledger columns and others are passed over. Columns are only
+    /// ever added behind the others, so a batch that lacks the last ones holds rows of an older build, whose digests name
+    /// the schema of that.
     ///
-    /// Fails with the name of a column that is missing or of a type that does not fit.
+    /// Fails with the name of a column that is missing before another, or of a type that does not fit.
     pub fn new(table: &Table, batch: &RecordBatch) -> Result<Self, String> {
+        let known = (table.columns)();
         let mut columns = Vec::new();
-        for column in table.columns() {
-            if LEDGER_COLUMNS.iter().any(|(name, ..)| *name == column.name) {
+        for (index, column) in known.iter().enumerate() {
+            let Some(array) = batch.column_by_name(column.name) else {
                 continue;
+            };
+            if columns.len() < index {
+                break;
             }
-            let array = batch
-                .column_by_name(column.name)
-                .ok_or_else(|| format!("column {} is missing", column.name))?;
             // Another writer may have chosen another form of the same type.
             let array = cast(array, &column.data_type)
                 .map_err(|error| format!("column {}: {error}", column.name))?;
             columns.push(Values::of(&array, &column.data_type));
         }
+        let (had, lacked) = known.split_at(columns.len());
+        if let Some(first) = lacked.first()
+            && (had.is_empty()
+                || lacked
+                    .iter()
+                    .any(|column| batch.column_by_name(column.name).is_some()))
+        {
+            return Err(format!("column {} is missing", first.name));
+        }
         Ok(Self {
-            domain: table.digest_domain(),
+            domain: table.digest_domain(had),
             columns,
             canon: Canon::default(),
         })
@@ -145,17 +157,16 @@ impl Values {
 }
 
 /// The table and the values that canonical `bytes` hold, as JSON values by column. None if they are not of a table of
-/// this version of the program.
+/// this version of the program, or of an older one that had its first columns.
 pub fn read_canonical(bytes: &[u8]) -> Option<(&'static Table, Vec<(&'static str, Value)>)> {
     let rest = bytes.strip_prefix(DIGEST_DOMAIN)?;
     let end = rest.iter().position(|byte| *byte == 0)?;
     let table = super::table(std::str::from_utf8(&rest[..end]).ok()?)?;
-    let mut rest = rest[end + 1..].strip_prefix(&table.schema_sha256())?;
+    let mut rest = &rest[end + 1..];
+    let schema = take(&mut rest, 32)?.try_into().ok()?;
+    let columns = table.columns_of(schema)?;
     let mut values = Vec::new();
-    for column in table.columns() {
-        if LEDGER_COLUMNS.iter().any(|(name, ..)| *name == column.name) {
-            continue;
-        }
+    for column in (table.columns)().into_iter().take(columns) {
         let value = match take(&mut rest, 1)? {
             [0] => Value::Null,
             [1] => value(&mut rest, &column.data_type)?,
@@ -204,6 +215,7 @@ fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::LEDGER_COLUMNS;
     use super::*;
     use crate::evidence::{Ledger, LifecycleRow, Lifecycles, Rejects, RejectsRow, Rows};
     use crate::model::sha256;

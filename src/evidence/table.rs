@@ -100,11 +100,7 @@ impl Table {
 
     /// SHA-256 over names, types and nullability of the columns: rows of another schema have other digests.
     pub fn schema_sha256(&self) -> Sha256Digest {
-        let mut digest = Digest::default();
-        for column in (self.columns)() {
-            digest.update(column_line(&column).as_bytes());
-        }
-        digest.finish()
+        schema_sha256(&(self.columns)())
     }
 
     /// How many of the table's first columns make the schema `schema_sha256`: that of rows which an older build wrote.
@@ -136,14 +132,23 @@ impl Table {
         }
     }
 
-    /// What every digest of this table begins with.
-    pub(super) fn digest_domain(&self) -> Vec<u8> {
+    /// What every digest begins with of a row of this table that has `columns`: the table's, or its first, where an older
+    /// build knew no more.
+    pub(super) fn digest_domain(&self, columns: &[ColumnDoc]) -> Vec<u8> {
         let mut domain = DIGEST_DOMAIN.to_vec();
         domain.extend_from_slice(self.name.as_bytes());
         domain.push(0);
-        domain.extend_from_slice(&self.schema_sha256());
+        domain.extend_from_slice(&schema_sha256(columns));
         domain
     }
+}
+
+fn schema_sha256(columns: &[ColumnDoc]) -> Sha256Digest {
+    let mut digest = Digest::default();
+    for column in columns {
+        digest.update(column_line(column).as_bytes());
+    }
+    digest.finish()
 }
 
 /// A column as its schema's hash has it.
@@ -201,7 +206,7 @@ pub(super) struct Digests {
 impl Digests {
     pub(super) fn new(table: &Table) -> Self {
         Self {
-            domain: table.digest_domain(),
+            domain: table.digest_domain(&(table.columns)()),
             canon: Canon::default(),
             rows: Vec::new(),
         }

@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 
 use super::ledger::Manifest;
 use super::{LakeError, Place, TABLES_DIR, store};
-use crate::evidence::StoredRows;
+use crate::evidence::{StoredRows, Table};
 use crate::model::{Sha256Digest, hex, sha256};
 
 /// Rows that are decoded at once.
@@ -49,19 +49,32 @@ pub(super) fn placed(batch: &RecordBatch) -> Option<Vec<(i64, Sha256Digest)>> {
 
 /// The canonical bytes of the one row of `batch`, which has every column of the table called `table`.
 pub fn canonical_row(table: &str, batch: &RecordBatch) -> Result<Vec<u8>, LakeError> {
-    let bytes = crate::evidence::table(table)
+    crate::evidence::table(table)
         .ok_or_else(|| "there is no such table".to_owned())
-        .and_then(|table| StoredRows::new(table, batch))
-        .map(|rows| rows.bytes(0));
-    match bytes {
-        Ok(Some(bytes)) => Ok(bytes),
-        Ok(None) => Err("a list in it has an empty place".to_owned()),
-        Err(reason) => Err(reason),
+        .and_then(|table| canonical(table, batch))
+        .map_err(|reason| LakeError::Damaged {
+            what: format!("the row of {table}"),
+            reason,
+        })
+}
+
+/// A row of an older build had not the last of the columns, and they read as null now: its digest says how many it had.
+pub(super) fn canonical(table: &Table, batch: &RecordBatch) -> Result<Vec<u8>, String> {
+    let digest = placed(batch).and_then(|placed| Some(placed.first()?.1));
+    let digest = digest.ok_or("it has no leaf or digest")?;
+    let mut batch = batch.clone();
+    for column in (table.columns)().iter().rev() {
+        let bytes = StoredRows::new(table, &batch)?.bytes(0);
+        let bytes = bytes.ok_or("a list in it has an empty place")?;
+        if sha256(&bytes) == digest {
+            return Ok(bytes);
+        }
+        match batch.schema().index_of(column.name) {
+            Ok(last) if batch.column(last).is_null(0) => drop(batch.remove_column(last)),
+            _ => break,
+        }
     }
-    .map_err(|reason| LakeError::Damaged {
-        what: format!("the row of {table}"),
-        reason,
-    })
+    Err("its columns do not give its digest: it was altered".to_owned())
 }
 
 /// The leaves that `manifest` added to a tree of `first`, in order, from the files that it staged.

@@ -85,12 +85,12 @@ mod tests {
     use arrow::datatypes::Int64Type;
     use arrow::record_batch::RecordBatch;
 
-    use super::super::Place;
     use super::super::ledger::{Manifest, StateFile, TableFiles};
     use super::super::stage::Staging;
     use super::super::tables::LakeTable;
+    use super::super::{Place, rows};
     use super::*;
-    use crate::evidence::ColumnDoc;
+    use crate::evidence::{ColumnDoc, StoredRows};
 
     static OLD: Table = table(|| vec![column("name", false)]);
     static NEW: Table = table(|| vec![column("name", false), column("place", true)]);
@@ -132,6 +132,10 @@ mod tests {
         columns.push(Arc::new(Int64Array::from(vec![epoch])));
         columns.push(Arc::new(Int64Array::from(vec![epoch - 1])));
         columns.push(Arc::new(BinaryArray::from_vec(vec![&[7; 32]])));
+        let batch = RecordBatch::try_new(table.schema(), columns.clone()).unwrap();
+        let digest = StoredRows::new(table, &batch).unwrap().digest(0).unwrap();
+        columns.pop();
+        columns.push(Arc::new(BinaryArray::from_vec(vec![&digest])));
         let batch = RecordBatch::try_new(table.schema(), columns).unwrap();
         let mut rows = staging.begin(table, epoch);
         rows.add(&batch).unwrap();
@@ -175,12 +179,12 @@ mod tests {
     async fn b14_a_new_column_is_null_in_old_rows_and_both_kinds_of_rows_are_read() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
-        let (manifest, files) = epoch(root, &OLD, 1, &["Ada"]);
+        let (first, files) = epoch(root, &OLD, 1, &["Ada"]);
         let mut old = open(root, &OLD).await.unwrap();
-        assert!(old.roll_forward(&manifest, &files).await.unwrap());
+        assert!(old.roll_forward(&first, &files).await.unwrap());
         let mut new = open(root, &NEW).await.unwrap();
-        let (manifest, files) = epoch(root, &NEW, 2, &["Bob", "Rome"]);
-        assert!(new.roll_forward(&manifest, &files).await.unwrap());
+        let (second, files) = epoch(root, &NEW, 2, &["Bob", "Rome"]);
+        assert!(new.roll_forward(&second, &files).await.unwrap());
         // Opening it again changes nothing, and the transaction of epochs stands where it stood.
         let again = open(root, &NEW).await.unwrap();
         let third = open(root, &NEW).await.unwrap();
@@ -205,6 +209,29 @@ mod tests {
             places,
             BTreeMap::from([(1, None), (2, Some("Rome".to_owned()))])
         );
+        // Each row still has its digest, from the columns of its file and from those that a query gives.
+        for (manifest, columns) in [(&first, 1), (&second, 2)] {
+            let path = &manifest.tables[0].files[0].path;
+            let bytes = std::fs::read(root.join("tables/people").join(path)).unwrap();
+            let stored = rows::batches(bytes.into(), None)
+                .unwrap()
+                .next()
+                .unwrap()
+                .unwrap();
+            let (_, digest) = rows::placed(&stored).unwrap()[0];
+            assert_eq!(
+                StoredRows::new(&NEW, &stored).unwrap().digest(0),
+                Some(digest)
+            );
+            let sql = format!("SELECT * FROM people WHERE _epoch = {}", manifest.epoch);
+            let asked = context.sql(&sql).await.unwrap().collect().await.unwrap();
+            let bytes = rows::canonical(&NEW, &asked[0]).unwrap();
+            assert_eq!(crate::model::sha256(&bytes), digest);
+            // A row that lacks a column in the middle, or has another value, is no row of any build.
+            let mut without = stored.clone();
+            drop(without.remove_column(0));
+            assert!(StoredRows::new(&NEW, &without).is_err(), "{columns}");
+        }
         // Each row's digest names its own schema, and the new build knows which beginning of its own that is.
         assert_ne!(OLD.schema_sha256(), NEW.schema_sha256());
         assert_eq!(NEW.columns_of(&OLD.schema_sha256()), Some(1));
