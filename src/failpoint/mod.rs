@@ -25,8 +25,8 @@ mod plan;
 
 use std::io;
 
-/// Every place, in the order in which an epoch comes by.
-pub const POINTS: [&str; 19] = [
+/// Every place, in the order in which an epoch comes by; then those of upkeep.
+pub const POINTS: [&str; 24] = [
     "recovery.chain-read",
     "recovery.table-opened",
     "recovery.tables-moved",
@@ -46,6 +46,11 @@ pub const POINTS: [&str; 19] = [
     "log.before-seal",
     "epoch.before-published",
     "epoch.published",
+    "upkeep.written",
+    "upkeep.before-put",
+    "upkeep.after-put",
+    "upkeep.shown",
+    "upkeep.checkpointed",
 ];
 
 /// A place that cannot fail by itself.

@@ -86,7 +86,7 @@ impl Lake {
         super::store::create_dir(&root.join("state"))?;
         let last_epoch = ledger.last_epoch()?;
         let mut lake = Self {
-            keeper: Keeper::new(root),
+            keeper: Keeper::new(root, None),
             staging: Staging {
                 root: root.clone(),
                 writer,
@@ -123,7 +123,8 @@ impl Lake {
             }
         }
         let mut moved = lake.roll_forward_all(&manifests).await?;
-        let (keeper, records) = Keeper::recover(root, job, &manifests)?;
+        let keys = lake.log.as_ref().map(Log::keys);
+        let (keeper, records) = Keeper::recover(root, job, keys, &manifests)?;
         lake.keeper = keeper;
         for (table, replaced) in upkeep::roll_forward(&mut lake.tables, &records).await? {
             *moved.entry(table).or_default() += replaced;

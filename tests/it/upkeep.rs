@@ -15,7 +15,7 @@ use arrow::record_batch::RecordBatch;
 use deltalake::{DeltaTable, DeltaTableBuilder};
 use keytrail::evidence::TABLES;
 use keytrail::lake::{
-    Act, Garbage, Integrity, Kind, Lake, LakeError, Record, UpkeepParams, verify,
+    Act, Garbage, Integrity, Kind, Lake, LakeError, Record, RemovedFile, UpkeepParams, verify,
 };
 use keytrail::model::Micros;
 use keytrail::pipeline::{PipelineError, keep_up_once};
@@ -619,6 +619,60 @@ fn a_forged_compaction_is_noticed() {
     forge(&records[0], |record| record.reason = "because".to_owned());
     assert!(!problems(&lake).is_empty());
     fs::write(&records[0], first).unwrap();
+    assert_eq!(problems(&lake), [""; 0]);
+}
+
+/// Whoever cannot sign can have no rows removed, however well the record fits: a start refuses it, and `verify` names it.
+#[test]
+fn a_forged_removal_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (logs, lake) = lake(dir.path(), 36, 60_000);
+    keep_up(&lake, &KEEPING).unwrap();
+    let records = files(&lake.join("ledger/upkeep"), ".json");
+    let bytes = fs::read(records.last().unwrap()).unwrap();
+    let last = Record::parse(&bytes).unwrap();
+    let signature = &bytes[last.text().len()..];
+    assert!(!signature.is_empty(), "the lake is signed");
+    let added = last.added.iter().map(|added| &added.file);
+    let mut forged = Record {
+        number: last.number + 1,
+        prev_sha256: keytrail::model::hex(&keytrail::model::sha256(&bytes)),
+        kind: Kind::Remove,
+        removed: added
+            .map(|file| RemovedFile {
+                path: file.path.clone(),
+                size: file.size,
+                rows: file.rows,
+                sha256: file.sha256.clone(),
+            })
+            .collect(),
+        added: Vec::new(),
+        leaves: vec![[0, 1, last.rows]],
+        ..last.clone()
+    };
+    let path = records.last().unwrap();
+    let path = path.with_file_name(format!("{:012}.json", forged.number));
+    for (key, signature, reason) in [
+        (None, &b""[..], "it is not signed"),
+        (Some(1), signature, "has not signed it"),
+        (Some(2), signature, "key 2 is no key"),
+    ] {
+        forged.key = key;
+        fs::write(&path, [forged.text().as_bytes(), signature].concat()).unwrap();
+        let found = problems(&lake);
+        assert!(
+            found.iter().any(|found| found.contains(reason)),
+            "{found:?}"
+        );
+        let error = keep_up(&lake, &KEEPING).unwrap_err();
+        assert!(
+            error.integrity() && error.to_string().contains(reason),
+            "{error}"
+        );
+        let error = replay(&settings(&lake, 60_000), std::slice::from_ref(&logs)).unwrap_err();
+        assert!(error.integrity(), "{error}");
+    }
+    fs::remove_file(&path).unwrap();
     assert_eq!(problems(&lake), [""; 0]);
 }
 

@@ -235,6 +235,16 @@ impl Log {
         }
     }
 
+    /// What signs.
+    pub(super) const fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    /// Every key that signs or signed this ledger.
+    pub(super) const fn keys(&self) -> &KeyChain {
+        &self.chain
+    }
+
     /// Number of the key that signs.
     pub(super) fn key_number(&self) -> u32 {
         self.chain.last().map_or(0, |key| key.number)

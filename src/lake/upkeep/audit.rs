@@ -2,6 +2,7 @@
 //! gone on purpose. Rows that moved are for the tree to judge: each must still be at its leaf.
 
 use super::super::ledger::Manifest;
+use super::super::log::KeyChain;
 use super::super::{LakeError, Place};
 use super::record::{Kind, Log, Record};
 use super::visible::Visible;
@@ -16,9 +17,9 @@ pub(in crate::lake) struct Audit {
 }
 
 impl Audit {
-    /// Reads the records of the lake in `root`.
-    pub(in crate::lake) fn open(root: &Place) -> Result<Self, LakeError> {
-        let (log, records) = Log::open(root, None)?;
+    /// Reads the records of the lake in `root`, which are signed with `keys` if it is signed.
+    pub(in crate::lake) fn open(root: &Place, keys: Option<&KeyChain>) -> Result<Self, LakeError> {
+        let (log, records) = Log::open(root, None, keys)?;
         Ok(Self {
             log,
             records,

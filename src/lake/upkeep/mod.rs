@@ -13,8 +13,8 @@
 //!
 //! Rows stay what they are: every one is compared before and after, and [`verify`](super::verify()) finds each at its leaf
 //! and knows from the records which file took whose place. Removing rows on purpose is the exception: such a record holds
-//! what is gone, and takes effect only once a manifest names it. Records are not signed, so a forged removal that a start
-//! finds is named by the next manifest like one of our own.
+//! what is gone, and takes effect only once a manifest names it. In a signed lake every record is signed, so that nobody
+//! else can have rows go.
 
 mod audit;
 mod garbage;
@@ -30,8 +30,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use super::ledger::Manifest;
+use super::log::{KeyChain, Log as Signed};
 use super::tables::LakeTable;
 use super::{Lake, LakeError, Place, store};
+use crate::failpoint;
 use crate::model::Micros;
 
 pub(super) use audit::Audit;
@@ -103,6 +105,7 @@ impl Task {
     /// Reads, checks and writes files that nobody sees yet. False if `stop` was raised: nothing is left behind then.
     pub fn run(&mut self, stop: &AtomicBool) -> Result<bool, LakeError> {
         self.done = self.job.run(stop)?;
+        failpoint::pass("upkeep.written");
         Ok(self.done.is_some())
     }
 }
@@ -120,10 +123,10 @@ pub struct Act {
 }
 
 impl Keeper {
-    /// Of a lake of which nothing is known yet.
-    pub(super) fn new(root: &Place) -> Self {
+    /// Of a lake of which nothing is known yet. Its records are signed with `keys`, if it is signed.
+    pub(super) fn new(root: &Place, keys: Option<&KeyChain>) -> Self {
         Self {
-            log: Log::none(root),
+            log: Log::none(root, keys),
             visible: Visible::default(),
             last: BTreeMap::new(),
             waiting: Vec::new(),
@@ -136,9 +139,10 @@ impl Keeper {
     pub(super) fn recover(
         root: &Place,
         job: &str,
+        keys: Option<&KeyChain>,
         manifests: &[Manifest],
     ) -> Result<(Self, Vec<Effective>), LakeError> {
-        let mut keeper = Self::new(root);
+        let mut keeper = Self::new(root, keys);
         let records = keeper.log.refresh(Some(job))?;
         for manifest in manifests {
             keeper.see(manifest);
@@ -279,6 +283,7 @@ impl Lake {
             rows: done.rows,
             rows_sum: done.rows_sum,
             leaves: done.leaves,
+            key: self.log.as_ref().map(Signed::key_number),
         };
         self.keeper
             .visible
@@ -287,7 +292,8 @@ impl Lake {
                 what: format!("upkeep of {} before its commit", record.table),
                 reason,
             })?;
-        if !self.keeper.log.put(&record)? {
+        let key = self.log.as_ref().map(Signed::key);
+        if !self.keeper.log.put(&record, key)? {
             job.discard(&paths);
             self.follow_others().await?;
             return Ok(act(&job, 0, 0, true));

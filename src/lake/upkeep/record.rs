@@ -1,19 +1,22 @@
 //! The record of what upkeep did: one file for each time that files of a table were put in the place of others.
 //!
 //! A record is decided before the table shows it, like an epoch: it is put if nobody else put that number, and tables
-//! are rolled forward from it. Records are chained by hash, and every manifest names the last one there was. Each ends
-//! with its own hash, so that a changed byte is noticed in the last one too.
+//! are rolled forward from it. Records are chained by hash, and every manifest names the last one there was. Each says its
+//! own hash, so that a changed byte is noticed in the last one too, and in a signed lake it is a signed note: nobody but the
+//! writer can have rows go.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::ledger::{NO_HASH, StagedFile, UpkeepHead};
-use super::super::{LakeError, Place, store};
+use super::super::log::{KeyChain, SigningKey, open_own};
+use super::super::{LakeError, Place, io, store};
+use crate::failpoint;
 use crate::model::{hex, sha256};
 
-/// The version of the record's form.
-const FORM: u32 = 1;
+/// The version of the record's form. The first was never signed.
+const FORM: u32 = 2;
 
 /// What was done to the files of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,6 +87,8 @@ pub struct Record {
     pub rows_sum: String,
     /// Leaves whose rows are gone, as first leaf, step and count. Empty unless rows were removed.
     pub leaves: Vec<[i64; 3]>,
+    /// Number of the key that signs the record; none if the lake is not signed.
+    pub key: Option<u32>,
 }
 
 impl Record {
@@ -91,18 +96,17 @@ impl Record {
         FORM
     }
 
-    /// What is put: JSON in the order of the fields, one line, and the line's hash.
-    pub fn bytes(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec(self)
+    /// What is put and signed: JSON in the order of the fields, one line, and the line's hash.
+    pub fn text(&self) -> String {
+        let line = serde_json::to_string(self)
             .expect("a record is made of texts, numbers and lists, which always have a JSON form");
-        let hash = hex(&sha256(&bytes));
-        bytes.push(b'\n');
-        bytes.extend_from_slice(hash.as_bytes());
-        bytes.push(b'\n');
-        bytes
+        let hash = hex(&sha256(line.as_bytes()));
+        format!("{line}\n{hash}\n")
     }
 
-    /// Reads what [`Record::bytes`] wrote. The error says what is wrong with it.
+    /// Reads a record, signed or not. The error says what is wrong with it.
+    ///
+    /// The signature is for whoever knows the keys: `keytrail verify`, and the writer at its start.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let line = bytes
             .iter()
@@ -113,10 +117,31 @@ impl Record {
         if record.v != FORM {
             return Err(format!("it says form {}", record.v));
         }
-        if record.bytes() != bytes {
-            return Err("its second line is not the hash of its first".to_owned());
+        let rest = bytes
+            .strip_prefix(record.text().as_bytes())
+            .ok_or("its second line is not the hash of its first")?;
+        match record.key {
+            None if !rest.is_empty() => Err("something follows its second line".to_owned()),
+            Some(_) if rest.is_empty() => Err("it has no signature".to_owned()),
+            _ => Ok(record),
         }
-        Ok(record)
+    }
+
+    /// Whether `bytes`, which are this record, are signed as the keys of the lake demand. The error says how not.
+    fn signed(&self, bytes: &[u8], keys: Option<&KeyChain>) -> Result<(), String> {
+        let (keys, number) = match (keys, self.key) {
+            (None, None) => return Ok(()),
+            (None, Some(_)) => return Err("it is signed, and the lake is not".to_owned()),
+            (Some(_), None) => return Err("it is not signed, and the lake is".to_owned()),
+            (Some(keys), Some(number)) => (keys, number),
+        };
+        let key = keys
+            .numbered(number)
+            .ok_or_else(|| format!("key {number} is no key of this ledger"))?;
+        if key.from_epoch > self.epoch + 1 {
+            return Err("its key signs later epochs only".to_owned());
+        }
+        open_own(bytes, &key.verifier).map(drop)
     }
 }
 
@@ -127,11 +152,13 @@ pub(in crate::lake) struct Log {
     head: UpkeepHead,
     /// Hash of each record, to hold what manifests say against.
     hashes: BTreeMap<i64, String>,
+    /// What records must be signed with; none if the lake is not signed.
+    keys: Option<KeyChain>,
 }
 
 impl Log {
-    /// The log of the lake in `root`, before anything of it is read.
-    pub(super) fn none(root: &Place) -> Self {
+    /// The log of the lake in `root`, before anything of it is read. Its records are signed with `keys`.
+    pub(super) fn none(root: &Place, keys: Option<&KeyChain>) -> Self {
         Self {
             dir: root.join("ledger").join("upkeep"),
             head: UpkeepHead {
@@ -139,6 +166,7 @@ impl Log {
                 sha256: NO_HASH.to_owned(),
             },
             hashes: BTreeMap::new(),
+            keys: keys.cloned(),
         }
     }
 
@@ -146,8 +174,9 @@ impl Log {
     pub(in crate::lake) fn open(
         root: &Place,
         job: Option<&str>,
+        keys: Option<&KeyChain>,
     ) -> Result<(Self, Vec<Record>), LakeError> {
-        let mut log = Self::none(root);
+        let mut log = Self::none(root, keys);
         let records = log.refresh(job)?;
         Ok((log, records))
     }
@@ -194,16 +223,25 @@ impl Log {
         self.hashes.get(&head.number) == Some(&head.sha256)
     }
 
-    /// Puts `record`, which is the next. False if another writer put one of that number: then nothing has happened.
+    /// Puts `record`, which is the next, signed by `key`, whose number it says. False if another writer put one of that
+    /// number: then nothing has happened.
     ///
     /// A put whose answer was lost finds its own bytes there and is done.
-    pub(super) fn put(&mut self, record: &Record) -> Result<bool, LakeError> {
+    pub(super) fn put(
+        &mut self,
+        record: &Record,
+        key: Option<&SigningKey>,
+    ) -> Result<bool, LakeError> {
         store::create_dir(&self.dir)?;
-        let (bytes, path) = (record.bytes(), self.path(record.number));
+        let path = self.path(record.number);
+        let text = record.text();
+        let bytes = key.map_or_else(|| text.clone().into_bytes(), |key| key.sign(&text));
+        failpoint::reach("upkeep.before-put").map_err(io("cannot write", &path))?;
         let exists = store::put_if_absent(&path, &bytes)? == store::Put::Exists;
         if exists && store::read(&path)?.as_deref() != Some(&bytes) {
             return Ok(false);
         }
+        failpoint::reach("upkeep.after-put").map_err(io("cannot write", &path))?;
         self.push(record.number, &bytes);
         Ok(true)
     }
@@ -221,6 +259,9 @@ impl Log {
         let bytes = store::read(&self.path(number))?;
         let bytes = bytes.ok_or_else(|| self.damaged(number, "it is missing"))?;
         let record = Record::parse(&bytes).map_err(|reason| self.damaged(number, reason))?;
+        record
+            .signed(&bytes, self.keys.as_ref())
+            .map_err(|reason| self.damaged(number, reason))?;
         Ok((record, bytes))
     }
 
@@ -259,11 +300,13 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use super::*;
 
-    fn place(dir: &std::path::Path) -> Place {
-        Place::of(dir).unwrap()
+    /// The records of an unsigned lake.
+    fn open(dir: &Path, job: Option<&str>) -> Result<(Log, Vec<Record>), LakeError> {
+        Log::open(&Place::of(dir).unwrap(), job, None)
     }
 
     pub(in super::super) fn record(number: i64, prev_sha256: &str) -> Record {
@@ -290,12 +333,13 @@ mod tests {
             rows: 2,
             rows_sum: "11".to_owned(),
             leaves: vec![[0, 2, 5]],
+            key: None,
         }
     }
 
     #[test]
     fn every_changed_byte_of_a_record_is_noticed() {
-        let bytes = record(1, NO_HASH).bytes();
+        let bytes = record(1, NO_HASH).text().into_bytes();
         assert_eq!(Record::parse(&bytes).unwrap(), record(1, NO_HASH));
         for at in 0..bytes.len() {
             for bit in 0..8 {
@@ -310,40 +354,38 @@ mod tests {
     #[test]
     fn of_two_that_put_one_number_exactly_one_wins() {
         let dir = tempfile::tempdir().unwrap();
-        let mut one = Log::open(&place(dir.path()), None).unwrap().0;
-        let mut two = Log::open(&place(dir.path()), None).unwrap().0;
-        assert!(one.put(&record(1, NO_HASH)).unwrap());
+        let mut one = open(dir.path(), None).unwrap().0;
+        let mut two = open(dir.path(), None).unwrap().0;
+        assert!(one.put(&record(1, NO_HASH), None).unwrap());
         let mut other = record(1, NO_HASH);
         other.writer = "x".to_owned();
-        assert!(!two.put(&other).unwrap());
+        assert!(!two.put(&other, None).unwrap());
         assert!(two.head().is_none(), "the loser has done nothing");
         assert_eq!(two.refresh(Some("main")).unwrap(), [record(1, NO_HASH)]);
         assert_eq!(one.head(), two.head());
         assert!(two.holds(&one.head().unwrap()));
         // A put whose answer was lost.
-        let mut again = Log::open(&place(&dir.path().join("elsewhere")), None)
-            .unwrap()
-            .0;
+        let mut again = open(&dir.path().join("elsewhere"), None).unwrap().0;
         again.dir.clone_from(&two.dir);
-        assert!(again.put(&record(1, NO_HASH)).unwrap());
+        assert!(again.put(&record(1, NO_HASH), None).unwrap());
     }
 
     #[test]
     fn a_record_that_is_missing_or_of_another_chain_is_damage() {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = Log::open(&place(dir.path()), None).unwrap().0;
-        log.put(&record(1, NO_HASH)).unwrap();
+        let mut log = open(dir.path(), None).unwrap().0;
+        log.put(&record(1, NO_HASH), None).unwrap();
         let hash = log.head().unwrap().sha256;
-        log.put(&record(2, &hash)).unwrap();
-        assert!(Log::open(&place(dir.path()), Some("other")).is_err());
+        log.put(&record(2, &hash), None).unwrap();
+        assert!(open(dir.path(), Some("other")).is_err());
         let kept = fs::read(log.path(1).file_path()).unwrap();
         fs::remove_file(log.path(1).file_path()).unwrap();
-        assert!(Log::open(&place(dir.path()), None).unwrap_err().integrity());
+        assert!(open(dir.path(), None).unwrap_err().integrity());
         let mut other = record(1, NO_HASH);
         other.writer = "x".to_owned();
-        fs::write(log.path(1).file_path(), other.bytes()).unwrap();
-        assert!(Log::open(&place(dir.path()), None).unwrap_err().integrity());
+        fs::write(log.path(1).file_path(), other.text()).unwrap();
+        assert!(open(dir.path(), None).unwrap_err().integrity());
         fs::write(log.path(1).file_path(), kept).unwrap();
-        assert_eq!(Log::open(&place(dir.path()), None).unwrap().1.len(), 2);
+        assert_eq!(open(dir.path(), None).unwrap().1.len(), 2);
     }
 }

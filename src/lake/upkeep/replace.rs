@@ -10,6 +10,7 @@ use super::super::LakeError;
 use super::super::ledger::StagedFile;
 use super::super::tables::{LOOKS_MAX, LakeTable, SHA256_TAG};
 use super::record::{AddedFile, Record};
+use crate::failpoint;
 
 impl LakeTable {
     /// The last record of upkeep that this table shows.
@@ -48,7 +49,10 @@ impl LakeTable {
             }
             self.must_show(record)?;
             match self.commit_upkeep(record).await {
-                Ok(()) => return Ok(true),
+                Ok(()) => {
+                    failpoint::pass("upkeep.shown");
+                    return Ok(true);
+                }
                 Err(error) => last_error = Some(self.told(error)),
             }
         }
@@ -132,6 +136,7 @@ impl LakeTable {
         checkpoints::create_checkpoint(&self.delta, None)
             .await
             .map_err(|error| self.failed(error))?;
+        failpoint::pass("upkeep.checkpointed");
         Ok(true)
     }
 }

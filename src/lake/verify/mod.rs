@@ -6,8 +6,7 @@
 //! their epochs, the first one first, with table, file and row where they have one.
 //!
 //! What it cannot find: that the end of the lake was cut off by somebody who can sign, or that somebody signed another
-//! lake with a key of their own. The first needs an anchor outside, the second a key that is known from outside. And that
-//! raw records were removed by a record of upkeep which somebody forged before a start: those are not signed.
+//! lake with a key of their own. The first needs an anchor outside, the second a key that is known from outside.
 
 mod manifests;
 mod placed;
@@ -201,7 +200,7 @@ pub async fn verify_at(root: &Place, demands: &Demands) -> Result<Verdict, LakeE
         signatures::key_file(root, &chain, &mut verdict)?;
         Some(tree::check(&files, &read, &mut verdict)?)
     };
-    let records = upkeep::check(root, &read, &mut verdict)?;
+    let records = upkeep::check(root, &chain, &read, &mut verdict)?;
     let shown = shown::tables(
         root,
         &files,

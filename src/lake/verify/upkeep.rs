@@ -1,10 +1,11 @@
-//! The records of upkeep: an unbroken chain that manifests name, each of which fits what was there before it, and rows that
-//! are gone because one says so.
+//! The records of upkeep: an unbroken chain that manifests name, each signed and fit for what was there before it, and rows
+//! that are gone because one says so.
 
 use super::manifests::name as manifest_name;
 use super::shown::ShownFile;
 use super::{Read, Verdict};
 use crate::lake::ledger::Manifest;
+use crate::lake::log::KeyChain;
 use crate::lake::upkeep::{Audit, VisibleFiles};
 use crate::lake::{LakeError, Place};
 
@@ -19,14 +20,16 @@ pub(super) struct Records {
     visible: Option<VisibleFiles>,
 }
 
-/// Holds the records to the manifests.
+/// Holds the records to the keys and the manifests.
 pub(super) fn check(
     root: &Place,
+    keys: &KeyChain,
     read: &[Read],
     verdict: &mut Verdict,
 ) -> Result<Records, LakeError> {
     let end = read.last().map_or(0, |last| last.manifest.epoch);
-    let mut audit = match Audit::open(root) {
+    let keys = (!keys.keys.is_empty()).then_some(keys);
+    let mut audit = match Audit::open(root, keys) {
         Ok(audit) => audit,
         Err(LakeError::Damaged { what, reason }) => {
             verdict.wrong(end, what, reason);

@@ -16,6 +16,8 @@ fn times(point: &str) -> u64 {
     match point {
         "recovery.table-opened" => 14,
         "parquet.written" | "table.before-commit" | "table.committed" => 20,
+        "upkeep.checkpointed" => 12,
+        _ if point.starts_with("upkeep.") => 10,
         _ if point.starts_with("recovery.") || point == "state.snapshot" => 1,
         _ => 2,
     }
@@ -44,7 +46,12 @@ fn a1_killed_at_every_named_place() {
             .collect();
         for faults in faults.chunks(together) {
             for fault in faults {
-                die(&source, &lake, fault);
+                if fault.starts_with("upkeep.") {
+                    finish(&source, &lake);
+                    died(run(keep_up(&lake), fault), fault);
+                } else {
+                    die(&source, &lake, fault);
+                }
                 deaths += 1;
             }
             finish(&source, &lake);
@@ -53,6 +60,17 @@ fn a1_killed_at_every_named_place() {
         }
     }
     println!("A1: {deaths} deaths over files in {:?}", begun.elapsed());
+}
+
+/// Does everything that can be done for the files of a lake that is not being written to.
+fn keep_up(lake: &Path) -> Command {
+    let mut command = program();
+    command
+        .args(["upkeep", "--once", "--data"])
+        .arg(lake)
+        .env("KEYTRAIL_UPKEEP__SEAL_AFTER", "0s")
+        .env("KEYTRAIL_UPKEEP__CHECKPOINT_COMMITS", "1");
+    command
 }
 
 /// A1 over a broker: offsets, epochs that are cut by time, several partitions.
@@ -76,8 +94,10 @@ fn a1_killed_at_every_named_place_over_kafka() {
         return;
     };
     let seeds = number("KEYTRAIL_TEST_SEEDS", 1);
+    // Upkeep does not ask where records come from.
     let points: Vec<String> = POINTS
         .iter()
+        .filter(|point| !point.starts_with("upkeep."))
         .map(|point| format!("{point}@{}", times(point).min(2)))
         .collect();
     killed_over(broker, &points, seeds);

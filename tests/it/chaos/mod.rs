@@ -134,7 +134,11 @@ fn finish(source: &Source, lake: &Path) {
 
 /// Runs until the failpoint of `fault` ends the process.
 fn die(source: &Source, lake: &Path, fault: &str) {
-    let output = run(source.run(lake), fault);
+    died(run(source.run(lake), fault), fault);
+}
+
+/// Whether it was the failpoint of `fault` that ended the process.
+fn died(output: Output, fault: &str) {
     assert_eq!(
         output.status.signal(),
         Some(ABORTED),

@@ -16,12 +16,22 @@ fn paused(command: Command, place: &str, folder: &Path, meanwhile: impl FnOnce()
         "KEYTRAIL_FAILPOINTS",
         format!("{place}=pause:{}", file.display()),
     );
-    let child = command.spawn().unwrap();
     let reached = PathBuf::from(format!("{}.reached", file.display()));
+    let gate = Gate(file);
+    let child = command.spawn().unwrap();
     until(place, || reached.exists());
     meanwhile();
-    fs::write(&file, "").unwrap();
+    drop(gate);
     child.wait_with_output().unwrap()
+}
+
+/// The file that a paused process waits for: there at the end, also of a test that has failed.
+struct Gate(PathBuf);
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        fs::write(&self.0, "").unwrap();
+    }
 }
 
 /// D1: of two writers the second to put an epoch loses, says so, and ends with nothing in memory and nothing in the lake.
