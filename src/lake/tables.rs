@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, FinalizedCommit};
 use deltalake::kernel::{Action, Add, StructType, Transaction};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError, TableProperty};
@@ -127,7 +127,11 @@ impl LakeTable {
         Err(self.gave_up(last_error))
     }
 
-    async fn commit(&self, manifest: &Manifest, files: &TableFiles) -> Result<(), DeltaTableError> {
+    async fn commit(
+        &mut self,
+        manifest: &Manifest,
+        files: &TableFiles,
+    ) -> Result<(), DeltaTableError> {
         let transaction = Transaction::new(&self.app_id, manifest.epoch);
         let properties = CommitProperties::default()
             .with_application_transaction(transaction)
@@ -151,11 +155,17 @@ impl LakeTable {
             predicate: None,
         };
         let snapshot = self.delta.snapshot()?.snapshot().clone();
-        CommitBuilder::from(properties)
+        let committed = CommitBuilder::from(properties)
             .with_actions(actions)
             .build(Some(&snapshot), self.delta.log_store(), operation)
             .await?;
+        self.shows(&committed);
         Ok(())
+    }
+
+    /// Takes over what the table shows after a commit of ours: the next look then has nothing to read.
+    pub(super) fn shows(&mut self, committed: &FinalizedCommit) {
+        self.delta.state = Some(committed.snapshot());
     }
 
     /// Paths of the files that readers see, with their sizes.

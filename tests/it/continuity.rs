@@ -2,6 +2,8 @@
 //! Apache Kafka at `KEYTRAIL_TEST_KAFKA` (`tests/support/kafka.sh start` prints it); each test says that it was skipped
 //! where there is none. The names begin with the row of the fault matrix.
 
+use std::fs::OpenOptions;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use keytrail::ingest::{AcceptedGap, IngestError, Subscription};
@@ -168,6 +170,81 @@ fn c5_c6_a_topic_made_anew_is_refused_whether_it_is_shorter_or_longer() {
         let output = go();
         assert_eq!(output.status.code(), Some(4), "{}", said(&output));
         assert!(said(&output).contains(says), "{}", said(&output));
+    }
+    holds_exactly(dir.path(), 30);
+}
+
+/// A broker of one test's own, which can be damaged. Its jars are at hand where another broker is.
+struct Own {
+    folder: tempfile::TempDir,
+}
+
+impl Own {
+    fn find(what: &str) -> Option<Self> {
+        apache(what)?;
+        let folder = tempfile::tempdir().unwrap();
+        Some(Self { folder })
+    }
+
+    /// Has `kafka.sh` do something, and gives the broker's address if it is one that starts it.
+    fn script(&self, what: &str) -> String {
+        let output = Command::new("tests/support/kafka.sh")
+            .arg(what)
+            .env("KEYTRAIL_KAFKA_DIR", self.folder.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{what}: {}", said(&output));
+        let line = String::from_utf8(output.stdout).unwrap();
+        let address = line.trim().strip_prefix("KEYTRAIL_TEST_KAFKA=");
+        address.unwrap_or_default().to_owned()
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let stopped = Command::new("tests/support/kafka.sh")
+            .arg("stop")
+            .env("KEYTRAIL_KAFKA_DIR", self.folder.path())
+            .output();
+        drop(stopped);
+    }
+}
+
+/// C6: the machine of a broker stops, and the last batch that it had taken is not on its disk: the partition ends before
+/// the ledger does. It is refused, also when it has grown past the place again.
+#[test]
+fn c6_a_tail_that_the_broker_lost_is_refused() {
+    let Some(own) = Own::find("C6, a lost tail") else {
+        return;
+    };
+    let (topic, dir) = (name("c6"), tempfile::tempdir().unwrap());
+    let apache = |brokers: String| {
+        let mut config = ClientConfig::new();
+        let admin = config.set("bootstrap.servers", &brokers).create().unwrap();
+        Apache { brokers, admin }
+    };
+    let kafka = apache(own.script("start"));
+    kafka.create(&topic, 1);
+    for batch in [0..10, 10..20, 20..30] {
+        fill(&kafka.brokers, &topic, 0, batch);
+    }
+    let go = || keytrail_run(&kafka.brokers, &[&topic], dir.path(), &[]);
+    assert!(go().status.success());
+    own.script("kill");
+    let segment = format!("data/{topic}-0/00000000000000000000.log");
+    let segment = OpenOptions::new()
+        .write(true)
+        .open(own.folder.path().join(segment))
+        .unwrap();
+    let size = segment.metadata().unwrap().len();
+    segment.set_len(size - 10).unwrap();
+    assert_eq!(own.script("resume"), kafka.brokers);
+    kafka.settled(&topic, 1);
+    for says in ["ends at 20", "it is another one now"] {
+        let output = go();
+        assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+        assert!(said(&output).contains(says), "{}", said(&output));
+        fill(&kafka.brokers, &topic, 0, 100..120);
     }
     holds_exactly(dir.path(), 30);
 }

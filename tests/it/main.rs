@@ -42,6 +42,10 @@ use keytrail::live::View;
 use keytrail::pipeline::{self, PipelineError, Settings};
 use keytrail::simulate::Simulation;
 
+/// As the program has it; the system's own takes a sixth of the time of these tests.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Writes an estate's messages as files below `folder`: a file an hour, a message a line.
 fn write_estate(params: keytrail::simulate::Params, folder: &Path) -> keytrail::simulate::Totals {
     let mut simulation = Simulation::new(params);

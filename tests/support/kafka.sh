@@ -4,6 +4,8 @@
 #
 #   tests/support/kafka.sh start    prints KEYTRAIL_TEST_KAFKA=127.0.0.1:PORT and nothing else on stdout
 #   tests/support/kafka.sh env      prints the same line again while the broker runs
+#   tests/support/kafka.sh kill     ends the broker at once, as a power cut does; its data stay
+#   tests/support/kafka.sh resume   starts a broker that was killed on the data that are left; prints as start does
 #   tests/support/kafka.sh stop     stops the broker and removes its data; fine when none runs
 #
 #   KEYTRAIL_KAFKA_DIR      where the broker keeps its data, log and pid (default: target/kafka)
@@ -152,7 +154,7 @@ await_broker() {
 # One attempt on fresh ports and an empty data folder. Bash ignores `set -e` inside a function that an `if` calls, so
 # each step that can fail says what then.
 try_start() {
-    local port controller pid
+    local port controller
     port=$(free_port) || exit 4
     controller=$(free_port "$port") || exit 4
     remove_state
@@ -160,12 +162,18 @@ try_start() {
     write_properties "$port" "$controller" || unavailable "cannot write into $state"
     java -cp "$cache/libs/*" kafka.tools.StorageTool format -t "$(cluster_id)" \
         -c "$state/server.properties" --standalone >"$state/broker.log" 2>&1 || return 1
+    printf '%s\n' "$port" >"$state/port"
+    launch
+}
+
+# Starts the broker that the state folder describes.
+launch() {
+    local pid
     nohup java -Xms256m -Xmx512m -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$cache/libs/*" kafka.Kafka "$state/server.properties" \
         >>"$state/broker.log" 2>&1 </dev/null &
     pid=$!
     printf '%s\n' "$pid" >"$state/pid"
-    printf '%s\n' "$port" >"$state/port"
-    await_broker "$pid" "$port"
+    await_broker "$pid" "$(<"$state/port")"
 }
 
 print_env() { printf 'KEYTRAIL_TEST_KAFKA=127.0.0.1:%s\n' "$(<"$state/port")"; }
@@ -209,6 +217,23 @@ end_process() {
     done
 }
 
+kill_hard() {
+    local pid
+    pid=$(running_pid)
+    [[ -n $pid ]] || unavailable "no broker runs"
+    kill -9 "$pid"
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+}
+
+resume() {
+    [[ -f $state/server.properties && -z $(running_pid) ]] || unavailable "no broker was killed here"
+    if ! launch; then
+        tail -n 20 "$state/broker.log" >&2 || true
+        unavailable "the broker did not start again"
+    fi
+    print_env
+}
+
 stop() {
     end_process
     remove_state
@@ -217,12 +242,14 @@ stop() {
 case "${1:-}" in
     start) start ;;
     stop) stop ;;
+    kill) kill_hard ;;
+    resume) resume ;;
     env)
         [[ -n $(running_pid) ]] || unavailable "no broker runs; start one with: tests/support/kafka.sh start"
         print_env
         ;;
     *)
-        say "usage: tests/support/kafka.sh start|stop|env"
+        say "usage: tests/support/kafka.sh start|env|kill|resume|stop"
         exit 2
         ;;
 esac

@@ -77,7 +77,7 @@ impl LakeTable {
         Ok(())
     }
 
-    async fn commit_upkeep(&self, record: &Record) -> Result<(), DeltaTableError> {
+    async fn commit_upkeep(&mut self, record: &Record) -> Result<(), DeltaTableError> {
         let transaction = Transaction::new(self.upkeep_id(), record.number);
         let properties = CommitProperties::default()
             .with_application_transaction(transaction)
@@ -113,10 +113,11 @@ impl LakeTable {
             target_size: 0,
         };
         let snapshot = self.delta.snapshot()?.snapshot().clone();
-        CommitBuilder::from(properties)
+        let committed = CommitBuilder::from(properties)
             .with_actions(removes.chain(adds).collect())
             .build(Some(&snapshot), self.delta.log_store(), operation)
             .await?;
+        self.shows(&committed);
         Ok(())
     }
 
