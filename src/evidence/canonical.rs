@@ -4,8 +4,8 @@
 //! [`Canon`] and are held together by tests over every table.
 
 use arrow::array::{
-    Array, AsArray, BinaryArray, BooleanArray, Date32Array, Int32Array, Int64Array, ListArray,
-    StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Int32Array, Int64Array,
+    ListArray, StringArray, TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
@@ -47,31 +47,24 @@ impl StoredRows {
     /// Fails with the name of a column that is missing before another, or of a type that does not fit.
     pub fn new(table: &Table, batch: &RecordBatch) -> Result<Self, String> {
         let known = (table.columns)();
-        let mut columns = Vec::new();
-        for (index, column) in known.iter().enumerate() {
-            let Some(array) = batch.column_by_name(column.name) else {
-                continue;
-            };
-            if columns.len() < index {
-                break;
-            }
+        let found: Vec<Option<&ArrayRef>> = known
+            .iter()
+            .map(|column| batch.column_by_name(column.name))
+            .collect();
+        let had = found.iter().take_while(|array| array.is_some()).count();
+        if had == 0 || found[had..].iter().any(Option::is_some) {
+            return Err(format!("column {} is missing", known[had].name));
+        }
+        let columns = known.iter().zip(found.into_iter().flatten());
+        let columns = columns.map(|(column, array)| {
             // Another writer may have chosen another form of the same type.
             let array = cast(array, &column.data_type)
                 .map_err(|error| format!("column {}: {error}", column.name))?;
-            columns.push(Values::of(&array, &column.data_type));
-        }
-        let (had, lacked) = known.split_at(columns.len());
-        if let Some(first) = lacked.first()
-            && (had.is_empty()
-                || lacked
-                    .iter()
-                    .any(|column| batch.column_by_name(column.name).is_some()))
-        {
-            return Err(format!("column {} is missing", first.name));
-        }
+            Ok(Values::of(&array, &column.data_type))
+        });
         Ok(Self {
-            domain: table.digest_domain(had),
-            columns,
+            columns: columns.collect::<Result<_, String>>()?,
+            domain: table.digest_domain(&known[..had]),
             canon: Canon::default(),
         })
     }
