@@ -3,7 +3,7 @@
 //! where there is none. The names begin with the row of the fault matrix.
 
 use std::fs::OpenOptions;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use keytrail::ingest::{AcceptedGap, IngestError, Subscription};
@@ -29,10 +29,13 @@ struct Apache {
 
 impl Apache {
     fn find(what: &str) -> Option<Self> {
-        let brokers = apache(what)?;
+        apache(what).map(Self::at)
+    }
+
+    fn at(brokers: String) -> Self {
         let mut config = ClientConfig::new();
         let admin = config.set("bootstrap.servers", &brokers).create().unwrap();
-        Some(Self { brokers, admin })
+        Self { brokers, admin }
     }
 
     /// Creates a topic that no other test has; one of that name that is being deleted is waited for.
@@ -186,13 +189,16 @@ impl Own {
         Some(Self { folder })
     }
 
-    /// Has `kafka.sh` do something, and gives the broker's address if it is one that starts it.
-    fn script(&self, what: &str) -> String {
-        let output = Command::new("tests/support/kafka.sh")
+    fn run(&self, what: &str) -> std::io::Result<Output> {
+        Command::new("tests/support/kafka.sh")
             .arg(what)
             .env("KEYTRAIL_KAFKA_DIR", self.folder.path())
             .output()
-            .unwrap();
+    }
+
+    /// Has `kafka.sh` do something, and gives the broker's address if it is one that starts it.
+    fn script(&self, what: &str) -> String {
+        let output = self.run(what).unwrap();
         assert!(output.status.success(), "{what}: {}", said(&output));
         let line = String::from_utf8(output.stdout).unwrap();
         let address = line.trim().strip_prefix("KEYTRAIL_TEST_KAFKA=");
@@ -202,11 +208,7 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        let stopped = Command::new("tests/support/kafka.sh")
-            .arg("stop")
-            .env("KEYTRAIL_KAFKA_DIR", self.folder.path())
-            .output();
-        drop(stopped);
+        drop(self.run("stop"));
     }
 }
 
@@ -218,12 +220,7 @@ fn c6_a_tail_that_the_broker_lost_is_refused() {
         return;
     };
     let (topic, dir) = (name("c6"), tempfile::tempdir().unwrap());
-    let apache = |brokers: String| {
-        let mut config = ClientConfig::new();
-        let admin = config.set("bootstrap.servers", &brokers).create().unwrap();
-        Apache { brokers, admin }
-    };
-    let kafka = apache(own.script("start"));
+    let kafka = Apache::at(own.script("start"));
     kafka.create(&topic, 1);
     for batch in [0..10, 10..20, 20..30] {
         fill(&kafka.brokers, &topic, 0, batch);

@@ -42,7 +42,7 @@ use keytrail::live::View;
 use keytrail::pipeline::{self, PipelineError, Settings};
 use keytrail::simulate::Simulation;
 
-/// As the program has it; the system's own takes a sixth of the time of these tests.
+/// As the program has it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

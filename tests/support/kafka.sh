@@ -4,7 +4,7 @@
 #
 #   tests/support/kafka.sh start    prints KEYTRAIL_TEST_KAFKA=127.0.0.1:PORT and nothing else on stdout
 #   tests/support/kafka.sh env      prints the same line again while the broker runs
-#   tests/support/kafka.sh kill     ends the broker at once, as a power cut does; its data stay
+#   tests/support/kafka.sh kill     ends the broker at once, nothing tidied up; its data stay
 #   tests/support/kafka.sh resume   starts a broker that was killed on the data that are left; prints as start does
 #   tests/support/kafka.sh stop     stops the broker and removes its data; fine when none runs
 #

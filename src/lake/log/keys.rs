@@ -18,6 +18,14 @@ pub struct LedgerKey {
     pub verifier: String,
 }
 
+impl LedgerKey {
+    /// Whether it may sign what was done after `epoch`: a new key signs from the start that named it, before the epoch that
+    /// comes next.
+    pub(in crate::lake) const fn signs_after(&self, epoch: i64) -> bool {
+        self.from_epoch <= epoch + 1
+    }
+}
+
 /// The keys of one ledger, first to last.
 #[derive(Clone, Debug, Default)]
 pub(in crate::lake) struct KeyChain {

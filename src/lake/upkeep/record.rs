@@ -138,7 +138,7 @@ impl Record {
         let key = keys
             .numbered(number)
             .ok_or_else(|| format!("key {number} is no key of this ledger"))?;
-        if key.from_epoch > self.epoch + 1 {
+        if !key.signs_after(self.epoch) {
             return Err("its key signs later epochs only".to_owned());
         }
         open_own(bytes, &key.verifier).map(drop)
@@ -188,6 +188,9 @@ impl Log {
         while self.head.number < last {
             let number = self.head.number + 1;
             let (record, bytes) = self.parsed(number)?;
+            record
+                .signed(&bytes, self.keys.as_ref())
+                .map_err(|reason| self.damaged(number, reason))?;
             if record.number != number || record.prev_sha256 != self.head.sha256 {
                 return Err(self.damaged(number, "it does not follow the record before it"));
             }
@@ -233,9 +236,11 @@ impl Log {
         key: Option<&SigningKey>,
     ) -> Result<bool, LakeError> {
         store::create_dir(&self.dir)?;
-        let path = self.path(record.number);
-        let text = record.text();
-        let bytes = key.map_or_else(|| text.clone().into_bytes(), |key| key.sign(&text));
+        let (path, text) = (self.path(record.number), record.text());
+        let bytes = match key {
+            Some(key) => key.sign(&text),
+            None => text.into_bytes(),
+        };
         failpoint::reach("upkeep.before-put").map_err(io("cannot write", &path))?;
         let exists = store::put_if_absent(&path, &bytes)? == store::Put::Exists;
         if exists && store::read(&path)?.as_deref() != Some(&bytes) {
@@ -259,9 +264,6 @@ impl Log {
         let bytes = store::read(&self.path(number))?;
         let bytes = bytes.ok_or_else(|| self.damaged(number, "it is missing"))?;
         let record = Record::parse(&bytes).map_err(|reason| self.damaged(number, reason))?;
-        record
-            .signed(&bytes, self.keys.as_ref())
-            .map_err(|reason| self.damaged(number, reason))?;
         Ok((record, bytes))
     }
 

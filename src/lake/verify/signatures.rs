@@ -198,7 +198,7 @@ fn read_seals(
                 if seal.number != number {
                     return Err("it is another seal".to_owned());
                 }
-                if key.from_epoch > seal.epoch + 1 {
+                if !key.signs_after(seal.epoch) {
                     return Err("its key signs later epochs only".to_owned());
                 }
                 Ok(seal)

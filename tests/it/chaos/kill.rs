@@ -11,7 +11,7 @@ use super::broker::Broker;
 use super::reader::Reader;
 use super::*;
 
-/// How often a place is surely reached in the first two epochs.
+/// How often a place is surely reached: in the first two epochs, or by upkeep of a lake that had none.
 fn times(point: &str) -> u64 {
     match point {
         "recovery.table-opened" => 14,
