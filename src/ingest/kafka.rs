@@ -289,7 +289,7 @@ impl Kafka {
     /// Which partition has lost what comes next.
     fn lost(&self, error: KafkaError) -> IngestError {
         for ((topic, partition), lane) in &self.lanes {
-            let Ok((low, high)) = self.consumer.fetch_watermarks(topic, *partition, ASK) else {
+            let Ok((low, high)) = client::watermarks(&self.consumer, topic, *partition, ASK) else {
                 continue;
             };
             let partition = Partition {
@@ -398,7 +398,7 @@ fn opened(
         gaps: Vec::new(),
     };
     for (topic, number) in partitions {
-        let (low, high) = consumer.fetch_watermarks(topic, *number, ASK)?;
+        let (low, high) = client::watermarks(consumer, topic, *number, ASK)?;
         let known = positions
             .get(&(cluster.to_owned(), topic.clone(), *number))
             .copied();

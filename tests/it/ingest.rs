@@ -81,6 +81,14 @@ fn c2_errors_of_requests_are_asked_again() {
     );
     run(&settings(dir.path()), &what).unwrap();
     holds_exactly(dir.path(), 400);
+    // And while a leader moves for longer than librdkafka asks by itself.
+    fill(&brokers, "t", 0, 400..500);
+    cluster.request_errors(
+        RDKafkaApiKey::ListOffsets,
+        &[Error::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION; 12],
+    );
+    run(&settings(dir.path()), &what).unwrap();
+    holds_exactly(dir.path(), 500);
 }
 
 #[test]

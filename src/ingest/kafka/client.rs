@@ -102,6 +102,38 @@ fn config(brokers: &str, properties: &BTreeMap<String, String>) -> ClientConfig 
     config
 }
 
+/// The first offset that a partition still has, and the one that its next record will get.
+///
+/// While a leader moves, each broker answers that it is not the one, and librdkafka gives such an answer back once its own
+/// few attempts are over; it is asked again as long as `patience` lasts.
+pub(super) fn watermarks(
+    consumer: &Consumer,
+    topic: &str,
+    partition: i32,
+    patience: Duration,
+) -> Result<(i64, i64), KafkaError> {
+    asked_again(patience, |left| {
+        consumer.fetch_watermarks(topic, partition, left)
+    })
+}
+
+/// Asks until there is an answer, or an error that does not pass, or none in `patience`.
+fn asked_again<T>(
+    patience: Duration,
+    mut ask: impl FnMut(Duration) -> Result<T, KafkaError>,
+) -> Result<T, KafkaError> {
+    let asked = Instant::now();
+    loop {
+        let left = patience.saturating_sub(asked.elapsed());
+        match ask(left) {
+            Err(error) if passes(&error) && asked.elapsed() + AGAIN < patience => {
+                std::thread::sleep(AGAIN);
+            }
+            answer => return answer,
+        }
+    }
+}
+
 /// Every partition of `topics`. A topic that has no leader for a moment is asked for again, as long as `patience` lasts.
 pub(super) fn partitions(
     consumer: &Consumer,
@@ -112,7 +144,8 @@ pub(super) fn partitions(
     let mut partitions = BTreeSet::new();
     for topic in topics {
         loop {
-            let metadata = consumer.fetch_metadata(Some(topic), patience)?;
+            let metadata =
+                asked_again(patience, |left| consumer.fetch_metadata(Some(topic), left))?;
             let known = metadata.topics().iter().find(|known| known.name() == topic);
             let error = known.and_then(MetadataTopic::error);
             let numbers = known.map(MetadataTopic::partitions).unwrap_or_default();

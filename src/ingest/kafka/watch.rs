@@ -66,7 +66,7 @@ impl Watch {
                 continue;
             }
             // A partition whose leader is not there yet is asked for again.
-            let Ok((low, high)) = self.consumer.fetch_watermarks(&topic, number, ASK) else {
+            let Ok((low, high)) = client::watermarks(&self.consumer, &topic, number, ASK) else {
                 continue;
             };
             let Some(name) = self.names.get(&topic).cloned() else {
