@@ -1,7 +1,8 @@
 //! Every folder below `tests/detectors/<detector>/` is a case: what happened, and what that detector says about it.
 //!
 //! `events.json` lists steps: a record without time and id, the time of the first, and how often it is repeated at
-//! which distance. `expected.json` lists the detector's findings in their last revision. Each detector has at least a
+//! which distance. A step that is `like` an earlier one has that one's record, `but` for what is merged into it
+//! (RFC 7396). `expected.json` lists the detector's findings in their last revision. Each detector has at least a
 //! case that fires, one that just does not, and a trap.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -26,7 +27,12 @@ use serde_json::{Value, json};
 fn every_case_gives_what_it_must() {
     let mut wrong = Vec::new();
     let mut cases = 0;
-    for detector in detect::detectors(&estate::params().detect) {
+    let detectors = detect::detectors(&estate::params().detect);
+    assert!(
+        detectors.is_sorted_by(|one, next| one.name() < next.name()),
+        "detectors are asked in the order of their names, and no two share one"
+    );
+    for detector in detectors {
         let name = detector.name();
         let folders = folders(&Path::new("tests/detectors").join(name));
         assert!(folders.len() >= 3, "{name} has fewer than three cases");
@@ -82,18 +88,28 @@ fn findings(case: &Path, detector: &str) -> Value {
 /// Expands the steps into records, in the order of time.
 fn records(steps: &Value) -> Vec<RawRecord> {
     let mut events = Vec::new();
+    let mut of_steps: Vec<Value> = Vec::new();
     for (place, step) in steps.as_array().unwrap().iter().enumerate() {
+        let of_step = match step["like"].as_u64() {
+            Some(earlier) => merged(of_steps[earlier as usize].clone(), &step["but"]),
+            None => step["record"].clone(),
+        };
+        of_steps.push(of_step.clone());
         let from = chrono::DateTime::parse_from_rfc3339(step["from"].as_str().unwrap()).unwrap();
-        let every = step["every_minutes"].as_i64().unwrap_or(0);
+        let every = step["every_seconds"]
+            .as_i64()
+            .or(step["every_minutes"].as_i64().map(|minutes| minutes * 60))
+            .unwrap_or(0);
         for turn in 0..step["times"].as_i64().unwrap_or(1) {
-            let at = from + chrono::TimeDelta::minutes(every * turn);
-            let mut record = step["record"].clone();
+            let at = from + chrono::TimeDelta::seconds(every * turn);
+            let mut record = of_step.clone();
             record["eventTime"] = Value::from(at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
             record["eventID"] = Value::from(format!("step-{place}-turn-{turn}"));
-            // `{turn}` in the address gives every turn a network of its own.
-            if let Some(address) = record["sourceIPAddress"].as_str() {
-                let address = address.replace("{turn}", &turn.to_string());
-                record["sourceIPAddress"] = Value::from(address);
+            // `{turn}` gives every turn an address or operation of its own.
+            for member in ["sourceIPAddress", "eventName"] {
+                if let Some(text) = record[member].as_str() {
+                    record[member] = Value::from(text.replace("{turn}", &turn.to_string()));
+                }
             }
             events.push((at, record));
         }
@@ -113,6 +129,19 @@ fn records(steps: &Value) -> Vec<RawRecord> {
             payload: Some(record.to_string().into_bytes()),
         })
         .collect()
+}
+
+/// `record` with `patch` merged into it.
+fn merged(mut record: Value, patch: &Value) -> Value {
+    if let Some(members) = patch.as_object() {
+        for (name, value) in members {
+            record[name] = match value {
+                Value::Object(_) if record[name].is_object() => merged(record[name].take(), value),
+                value => value.clone(),
+            };
+        }
+    }
+    record
 }
 
 fn read(path: &Path) -> Value {

@@ -155,7 +155,7 @@ fn registries_are_alphabetic() {
         .collect();
     assert!(tables.is_sorted() && tables.len() == 13, "{tables:?}");
     let detectors = between("src/detect/mod.rs", "pub fn detectors", "\n}");
-    assert_sorted(&detectors, "detectors.push(");
+    assert_sorted(&detectors, "on(params.");
 }
 
 /// The text of `file` from `start` to the next `end`.

@@ -3,6 +3,7 @@
 //! Unknown keys are errors, because a setting that is misspelt and ignored is a setting that is silently not made.
 //! `Config` never crosses the line upward: it is taken apart into the parameters of the pure part here.
 
+mod detect;
 mod load;
 mod span;
 
@@ -13,8 +14,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{attribute, decode, detect, engine};
+use crate::{attribute, decode, engine};
 
+pub use detect::Detect;
 pub use load::{load, schema_json};
 pub use span::Span;
 
@@ -284,96 +286,6 @@ impl Default for Identity {
     }
 }
 
-/// Thresholds of the detectors.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Detect {
-    pub cross_system: CrossSystem,
-    pub reactivated: Reactivated,
-    pub unusual_origin: UnusualOrigin,
-}
-
-/// An identity acts in an account, subscription or cloud in which it never acted.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct CrossSystem {
-    pub enabled: bool,
-    /// An identity younger than this many days is not judged.
-    pub history_days_min: i64,
-    /// Nor is one with fewer distinct active hours.
-    pub active_hours_min: u64,
-    /// Bits of surprise at which a new tenant is a finding.
-    pub bits_min: u32,
-}
-
-impl Default for CrossSystem {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            history_days_min: 14,
-            active_hours_min: 50,
-            bits_min: 6,
-        }
-    }
-}
-
-/// An identity or credential is used after a sleep far longer than any before.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Reactivated {
-    pub enabled: bool,
-    /// No shorter sleep is worth a finding, in days.
-    pub gap_days_min: i64,
-    /// The sleep must be this many times as long as the longest earlier one.
-    pub gap_factor: i64,
-    /// With fewer distinct days of use there is no habit yet …
-    pub active_days_min: u32,
-    /// … and the sleep must have lasted at least this many days.
-    pub gap_days_min_young: i64,
-}
-
-impl Default for Reactivated {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            gap_days_min: 30,
-            gap_factor: 4,
-            active_days_min: 3,
-            gap_days_min_young: 90,
-        }
-    }
-}
-
-/// An identity with steady habits acts from a network it never used.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct UnusualOrigin {
-    pub enabled: bool,
-    /// An identity younger than this many days is not judged.
-    pub history_days_min: i64,
-    /// Nor is one with fewer distinct active hours.
-    pub active_hours_min: u64,
-    /// Bits at which a new network alone is a finding.
-    pub bits_min: u32,
-    /// Bits that are enough together with a sensitive operation or a second surprise.
-    pub bits_min_joint: u32,
-    /// Bits that make the act a second surprise.
-    pub bits_second_group: u32,
-}
-
-impl Default for UnusualOrigin {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            history_days_min: 14,
-            active_hours_min: 50,
-            bits_min: 10,
-            bits_min_joint: 7,
-            bits_second_group: 5,
-        }
-    }
-}
-
 impl Identity {
     /// The lateness of files; `hourly`: the path of each tells its hour.
     pub fn lateness_of_files(&self, hourly: bool) -> Span {
@@ -468,31 +380,5 @@ impl Config {
                 Ok((key.clone(), load::maybe_secret(&name, value)?))
             })
             .collect()
-    }
-}
-
-impl Detect {
-    fn params(&self) -> detect::Params {
-        let (cross, woke, origin) = (&self.cross_system, &self.reactivated, &self.unusual_origin);
-        detect::Params {
-            cross_system: cross.enabled.then_some(detect::CrossSystem {
-                history_days_min: cross.history_days_min,
-                active_hours_min: cross.active_hours_min,
-                bits_min: cross.bits_min,
-            }),
-            reactivated: woke.enabled.then_some(detect::Reactivated {
-                gap_days_min: woke.gap_days_min,
-                gap_factor: woke.gap_factor,
-                active_days_min: woke.active_days_min,
-                gap_days_min_young: woke.gap_days_min_young,
-            }),
-            unusual_origin: origin.enabled.then_some(detect::UnusualOrigin {
-                history_days_min: origin.history_days_min,
-                active_hours_min: origin.active_hours_min,
-                bits_min: origin.bits_min,
-                bits_min_joint: origin.bits_min_joint,
-                bits_second_group: origin.bits_second_group,
-            }),
-        }
     }
 }

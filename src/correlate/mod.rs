@@ -4,17 +4,25 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod burst;
+mod known;
 mod links;
 mod network;
 mod novelty;
 mod profile;
+mod rhythm;
 mod sighting;
 mod stored_keys;
 mod usage;
+mod whereabouts;
 
+pub use burst::{Burst, Crowd};
+pub use known::{KnownCredential, KnownIdentity, Standing};
 pub use links::{Link, Links, WrittenLinks};
 pub use network::{Source, SourceKind, classify};
 pub use novelty::bits;
 pub use profile::{Dimension, Profile, Sleep, ValueStats, Values};
+pub use rhythm::Rhythm;
 pub use sighting::Sighting;
 pub use usage::{DayUse, Relation, Usage, UsageCounter, UsageKey};
+pub use whereabouts::{Home, Whereabouts};

@@ -5,11 +5,23 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Sighting;
+use super::burst::{Burst, Crowd};
+use super::rhythm::Rhythm;
+use super::whereabouts::Whereabouts;
 use crate::model::{Micros, Uid};
 
 /// How many values one dimension keeps. Beyond it the value seen longest ago is forgotten and counted: an identity
 /// with more networks than this is not described by them, and one identity must not eat the heap.
 const VALUES_MAX: usize = 512;
+
+/// A value that was not seen for this long is forgotten: what happens once a year is not new when it happens again.
+const VALUE_AGE_MAX: i64 = 400 * Micros::DAY;
+
+/// Refusals within this time are one burst.
+pub(super) const DENIALS_WINDOW: i64 = 10 * Micros::MINUTE;
+
+/// Secrets that are read within this time are one sweep.
+pub(super) const SECRETS_WINDOW: i64 = Micros::HOUR;
 
 /// A property of an event for which an identity has habits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,17 +32,21 @@ pub enum Dimension {
     Tenant,
     UserAgent,
     Credential,
+    /// A sign that a person is at work: a browser, the console, a second factor.
+    Person,
 }
 
 impl Dimension {
-    /// Every dimension; a profile's arrays are in this order.
-    pub const ALL: [Self; 6] = [
+    /// Every dimension, in the order in which a profile keeps them. State holds their values in this order, so a new one
+    /// goes to the end.
+    pub const ALL: [Self; 7] = [
         Self::Network,
         Self::Operation,
         Self::Service,
         Self::Tenant,
         Self::UserAgent,
         Self::Credential,
+        Self::Person,
     ];
 
     /// The name as findings spell it.
@@ -42,6 +58,7 @@ impl Dimension {
             Self::Tenant => "tenant",
             Self::UserAgent => "user_agent",
             Self::Credential => "credential",
+            Self::Person => "person",
         }
     }
 
@@ -54,6 +71,7 @@ impl Dimension {
             Self::Tenant => sighting.tenant_uid.as_ref(),
             Self::UserAgent => sighting.user_agent_family.as_ref(),
             Self::Credential => sighting.credential_uid(),
+            Self::Person => sighting.person.as_ref(),
         }
     }
 }
@@ -117,12 +135,17 @@ impl Values {
         self.seen.values().filter(|stats| stats.hours == 1).count() as u64
     }
 
+    /// Forgets what was last seen before `then`.
+    fn forget_before(&mut self, then: Micros) {
+        self.seen.retain(|_, stats| stats.last_seen_at >= then);
+    }
+
     /// How surprising a value would be that was never seen.
     pub fn bits(&self) -> u32 {
         super::bits(self.hours, self.singletons())
     }
 
-    fn add(&mut self, value: &Uid, at: Micros, success: bool) {
+    pub(super) fn add(&mut self, value: &Uid, at: Micros, success: bool) {
         if self.last_hour.is_none_or(|hour| at.hour() > hour) {
             self.hours += 1;
             self.last_hour = Some(at.hour());
@@ -169,6 +192,14 @@ impl Values {
     }
 }
 
+/// The values of a dimension in which nothing was seen.
+static NOTHING: Values = Values {
+    seen: BTreeMap::new(),
+    hours: 0,
+    last_hour: None,
+    evicted: 0,
+};
+
 /// What has been normal for one identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
@@ -177,7 +208,14 @@ pub struct Profile {
     /// Distinct hours in which the identity acted.
     pub hours: u64,
     pub sleep: Sleep,
-    values: [Values; Dimension::ALL.len()],
+    /// By dimension. Shorter than there are dimensions if written by a build that had fewer.
+    pub(crate) values: Vec<Values>,
+    /// Operations that were refused.
+    pub denials: Burst,
+    /// Services and regions from which secrets were read.
+    pub secrets: Burst,
+    pub rhythm: Rhythm,
+    pub whereabouts: Whereabouts,
 }
 
 impl Profile {
@@ -188,13 +226,17 @@ impl Profile {
             last_seen_at: at,
             hours: 0,
             sleep: Sleep::default(),
-            values: Default::default(),
+            values: Vec::new(),
+            denials: Burst::default(),
+            secrets: Burst::default(),
+            rhythm: Rhythm::default(),
+            whereabouts: Whereabouts::default(),
         }
     }
 
     /// The values of `dimension`.
-    pub const fn values(&self, dimension: Dimension) -> &Values {
-        &self.values[dimension as usize]
+    pub fn values(&self, dimension: Dimension) -> &Values {
+        self.values.get(dimension as usize).unwrap_or(&NOTHING)
     }
 
     /// What is known of `value`.
@@ -207,9 +249,27 @@ impl Profile {
         at.since(self.first_seen_at) / Micros::DAY
     }
 
+    /// What `sighting` makes of the refusals of the last ten minutes.
+    pub fn denials_with(&self, sighting: &Sighting) -> Crowd {
+        self.denials
+            .with(sighting.event_time, &sighting.operation, DENIALS_WINDOW)
+    }
+
+    /// What reading a secret at `place` makes of those of the last hour.
+    pub fn secrets_with(&self, sighting: &Sighting, place: &Uid) -> Crowd {
+        self.secrets
+            .with(sighting.event_time, place, SECRETS_WINDOW)
+    }
+
     /// Adds `sighting` to what is normal.
     pub fn add(&mut self, sighting: &Sighting) {
         let at = sighting.event_time;
+        if at.day() > self.last_seen_at.day() {
+            let then = at.plus(-VALUE_AGE_MAX);
+            self.values
+                .iter_mut()
+                .for_each(|values| values.forget_before(then));
+        }
         if self.hours == 0 || at.hour() > self.last_seen_at.hour() {
             self.hours += 1;
         }
@@ -218,10 +278,24 @@ impl Profile {
         if sighting.success {
             self.sleep.used(at);
         }
-        for dimension in Dimension::ALL {
+        self.values
+            .resize_with(Dimension::ALL.len(), Values::default);
+        for (dimension, values) in Dimension::ALL.into_iter().zip(&mut self.values) {
             if let Some(value) = dimension.value(sighting) {
-                self.values[dimension as usize].add(value, at, sighting.success);
+                values.add(value, at, sighting.success);
             }
+        }
+        self.rhythm.add(at);
+        if sighting.denied {
+            self.denials.add(at, &sighting.operation, DENIALS_WINDOW);
+        }
+        if let Some(place) = sighting.secret_read() {
+            self.secrets.add(at, &place, SECRETS_WINDOW);
+        }
+        if let Some(network) = &sighting.network {
+            let workload = sighting.by.workload_uid.as_ref();
+            let credential = sighting.presented();
+            self.whereabouts.add(workload, credential, network, at);
         }
     }
 }

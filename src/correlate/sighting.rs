@@ -36,7 +36,21 @@ pub struct Sighting {
     /// Absent when the source says nothing about where the caller is.
     pub network: Option<Uid>,
     pub user_agent_family: Option<Uid>,
+    /// Refused for want of permission, not for any other reason.
+    pub denied: bool,
+    /// A sign that a person is at work: `browser`, `console` or `mfa`.
+    pub person: Option<Uid>,
 }
+
+/// Operations that hand out secrets all day to whoever works with encrypted data, or say who one is: reading them says
+/// nothing about secrets.
+const EVERYDAY: [&str; 5] = [
+    "Decrypt",
+    "GetAuthorizationToken",
+    "GetCallerIdentity",
+    "GetSessionToken",
+    "GetSigninToken",
+];
 
 impl Sighting {
     /// Whether the event only reads: stated by the log, else taken as a write.
@@ -44,11 +58,48 @@ impl Sighting {
         self.read_only == Some(true)
     }
 
+    /// The group of sensitive operations to which this one belongs: `schemas/operations.tsv` says what each is.
+    pub fn sensitive(&self) -> Option<&str> {
+        let everyday = || EVERYDAY.contains(&self.operation.as_ref());
+        self.privilege
+            .as_ref()
+            .filter(|_| !everyday())
+            .map(|(_, group)| group.as_ref())
+    }
+
+    /// The service and region from which a secret was read, if one was.
+    pub fn secret_read(&self) -> Option<Uid> {
+        if !self.success || self.sensitive() != Some("SEC-read") {
+            return None;
+        }
+        let region = self.region.as_deref().unwrap_or("no region");
+        Some(Uid::from(format!("{} in {region}", self.service)))
+    }
+
+    /// The session, or the credential where there is none: what a thief would hold.
+    pub fn presented(&self) -> Option<&Uid> {
+        let session = self.by.session_uid.as_ref();
+        session.or(self.by.credential_uid.as_ref())
+    }
+
+    /// Who acted through the acting identity: the one before it in the chain, if anybody is known.
+    pub fn wielder(&self) -> Option<&Uid> {
+        self.by.chain.iter().rev().nth(1)
+    }
+
     /// Whose profile this event belongs to: the machine identity it is booked on, and nobody for people and
     /// providers, who are not what this program watches.
     pub fn profiled(&self) -> Option<&Uid> {
         match self.by.actor_type {
             ActorType::Human | ActorType::Provider | ActorType::Anonymous => None,
+            _ => self.by.nhi_uid.as_ref(),
+        }
+    }
+
+    /// The machine identity that was used, by whomever: its own doing, or a person's with it.
+    pub fn wielded(&self) -> Option<&Uid> {
+        match self.by.actor_type {
+            ActorType::Provider | ActorType::Anonymous => None,
             _ => self.by.nhi_uid.as_ref(),
         }
     }

@@ -4,8 +4,8 @@
 //! that the providers assigned (an issued key, a federated token's subject). Two systems that share an address are
 //! not tied and cannot fire this. A step into another provider's cloud weighs more than one into a sister account.
 
-use super::{Detector, Verdict, learning, no_surer_than, sensitive};
-use crate::correlate::{Dimension, Profile, Sighting};
+use super::{Before, Detector, Verdict, learning, no_surer_than};
+use crate::correlate::{Dimension, Sighting};
 use crate::model::{Confidence, Provider, Severity, Uid, Why};
 
 /// How established an identity must be.
@@ -28,7 +28,7 @@ impl Detector for CrossSystem {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn attacks(&self) -> &'static [&'static str] {
@@ -39,7 +39,8 @@ impl Detector for CrossSystem {
         &["NHI9:2025", "CC6.1", "A.5.15", "7.2.5", "PR.AA-05"]
     }
 
-    fn judge(&self, sighting: &Sighting, before: &Profile) -> Option<Verdict> {
+    fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {
+        let before = before.profile;
         let tenant = sighting.tenant_uid.as_ref()?;
         if learning(
             before,
@@ -66,7 +67,7 @@ impl Detector for CrossSystem {
         };
         Some(Verdict {
             key: tenant.clone(),
-            severity: if crossed || sensitive(&sighting.operation) {
+            severity: if crossed || sighting.sensitive().is_some() {
                 Severity::High
             } else {
                 Severity::Medium
@@ -93,7 +94,7 @@ impl Detector for CrossSystem {
         })
     }
 
-    fn continues(&self, key: &str, sighting: &Sighting) -> bool {
+    fn continues(&self, key: &str, sighting: &Sighting, _: &Before<'_>) -> bool {
         sighting.tenant_uid.as_deref() == Some(key)
     }
 }

@@ -6,25 +6,75 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-mod cross_system;
-mod reactivated;
-mod unusual_origin;
+pub mod concurrent_origins;
+pub mod cross_system;
+pub mod denied_burst;
+pub mod evidence_tampering;
+pub mod first_operation;
+pub mod human_use;
+pub mod new_credential_use;
+pub mod off_home;
+pub mod privilege_escalation;
+pub mod reactivated;
+pub mod secret_sweep;
+pub mod stolen_service_role;
+pub mod unusual_origin;
+pub mod volume_spike;
+pub mod zombie_use;
 
 use std::fmt;
 
-use crate::correlate::{Profile, Sighting};
+use crate::correlate::{Dimension, KnownCredential, KnownIdentity, Profile, Sighting};
 use crate::model::{Confidence, Severity, Uid, Why};
 
+pub use concurrent_origins::Params as ConcurrentOrigins;
 pub use cross_system::Params as CrossSystem;
+pub use denied_burst::Params as DeniedBurst;
+pub use evidence_tampering::Params as EvidenceTampering;
+pub use first_operation::Params as FirstOperation;
+pub use human_use::Params as HumanUse;
+pub use new_credential_use::Params as NewCredentialUse;
+pub use off_home::Params as OffHome;
+pub use privilege_escalation::Params as PrivilegeEscalation;
 pub use reactivated::Params as Reactivated;
+pub use secret_sweep::Params as SecretSweep;
+pub use stolen_service_role::Params as StolenServiceRole;
 pub use unusual_origin::Params as UnusualOrigin;
+pub use volume_spike::Params as VolumeSpike;
+pub use zombie_use::Params as ZombieUse;
 
 /// Thresholds of every detector; `None` switches one off.
 #[derive(Clone, Debug)]
 pub struct Params {
+    pub concurrent_origins: Option<ConcurrentOrigins>,
     pub cross_system: Option<CrossSystem>,
+    pub denied_burst: Option<DeniedBurst>,
+    pub evidence_tampering: Option<EvidenceTampering>,
+    pub first_operation: Option<FirstOperation>,
+    pub human_use: Option<HumanUse>,
+    pub new_credential_use: Option<NewCredentialUse>,
+    pub off_home: Option<OffHome>,
+    pub privilege_escalation: Option<PrivilegeEscalation>,
     pub reactivated: Option<Reactivated>,
+    pub secret_sweep: Option<SecretSweep>,
+    pub stolen_service_role: Option<StolenServiceRole>,
     pub unusual_origin: Option<UnusualOrigin>,
+    pub volume_spike: Option<VolumeSpike>,
+    pub zombie_use: Option<ZombieUse>,
+}
+
+/// What was known before the event that is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Before<'a> {
+    /// What is normal for the machine identity. Empty if this is its first event.
+    pub profile: &'a Profile,
+    /// The identity whose permissions are used, and the one at the beginning of the chain. What the event itself says of
+    /// them is known already, but for who acts.
+    pub acting: Option<&'a KnownIdentity>,
+    pub origin: Option<&'a KnownIdentity>,
+    pub credential: Option<&'a KnownCredential>,
+    /// Whom each of the event's changes is about, in their order.
+    pub targets: &'a [Option<Uid>],
 }
 
 /// What a detector says about one sighting.
@@ -54,64 +104,84 @@ pub trait Detector: fmt::Debug + Send + Sync {
     /// Controls that this behaviour bears on, by the ids of `schemas/controls.toml`.
     fn controls(&self) -> &'static [&'static str];
 
-    /// What the detector says about `sighting`, given what was normal before it.
-    fn judge(&self, sighting: &Sighting, before: &Profile) -> Option<Verdict>;
+    /// What the detector says about `sighting`, given what was known before it.
+    fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict>;
 
     /// Whether `sighting`, of the same identity and within a day, belongs to the situation with this key.
-    fn continues(&self, key: &str, sighting: &Sighting) -> bool;
+    fn continues(&self, key: &str, sighting: &Sighting, before: &Before<'_>) -> bool;
+
+    /// Whether it is asked about what people do with a machine's identity too.
+    fn judges_people(&self) -> bool {
+        false
+    }
 }
 
 /// Every detector that is switched on, alphabetically.
 pub fn detectors(params: &Params) -> Vec<Box<dyn Detector>> {
-    let mut detectors: Vec<Box<dyn Detector>> = Vec::new();
-    if let Some(params) = &params.cross_system {
-        detectors.push(Box::new(cross_system::CrossSystem(params.clone())));
+    fn on<P: Clone, D: Detector + 'static>(
+        params: Option<&P>,
+        detector: impl FnOnce(P) -> D,
+    ) -> Option<Box<dyn Detector>> {
+        params.map(|params| -> Box<dyn Detector> { Box::new(detector(params.clone())) })
     }
-    if let Some(params) = &params.reactivated {
-        detectors.push(Box::new(reactivated::Reactivated(params.clone())));
-    }
-    if let Some(params) = &params.unusual_origin {
-        detectors.push(Box::new(unusual_origin::UnusualOrigin(params.clone())));
-    }
-    detectors
+    [
+        on(
+            params.concurrent_origins.as_ref(),
+            concurrent_origins::ConcurrentOrigins,
+        ),
+        on(params.cross_system.as_ref(), cross_system::CrossSystem),
+        on(params.denied_burst.as_ref(), denied_burst::DeniedBurst),
+        on(
+            params.evidence_tampering.as_ref(),
+            evidence_tampering::EvidenceTampering,
+        ),
+        on(
+            params.first_operation.as_ref(),
+            first_operation::FirstOperation,
+        ),
+        on(params.human_use.as_ref(), human_use::HumanUse),
+        on(
+            params.new_credential_use.as_ref(),
+            new_credential_use::NewCredentialUse,
+        ),
+        on(params.off_home.as_ref(), off_home::OffHome),
+        on(
+            params.privilege_escalation.as_ref(),
+            privilege_escalation::PrivilegeEscalation,
+        ),
+        on(params.reactivated.as_ref(), reactivated::Reactivated),
+        on(params.secret_sweep.as_ref(), secret_sweep::SecretSweep),
+        on(
+            params.stolen_service_role.as_ref(),
+            stolen_service_role::StolenServiceRole,
+        ),
+        on(
+            params.unusual_origin.as_ref(),
+            unusual_origin::UnusualOrigin,
+        ),
+        on(params.volume_spike.as_ref(), volume_spike::VolumeSpike),
+        on(params.zombie_use.as_ref(), zombie_use::ZombieUse),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
-/// Operations whose unusual use is worth more than their rarity: they give access, hide traces or hand out secrets.
-/// Compared without letter case, as ARM's are lower case and AWS's are not.
-///
-/// Sources: Rhino Security Labs' list of IAM privilege escalation methods; MITRE ATT&CK T1098, T1552, T1562.008.
-const SENSITIVE: [&str; 24] = [
-    "addroletoinstanceprofile",
-    "attachrolepolicy",
-    "attachuserpolicy",
-    "createaccesskey",
-    "createloginprofile",
-    "createpolicyversion",
-    "createuser",
-    "deletetrail",
-    "getparameter",
-    "getparameters",
-    "getsecretvalue",
-    "passrole",
-    "putrolepolicy",
-    "putuserpolicy",
-    "setdefaultpolicyversion",
-    "stoplogging",
-    "updateassumerolepolicy",
-    "updateloginprofile",
-    "microsoft.authorization/roleassignments/write",
-    "microsoft.keyvault/vaults/accesspolicies/write",
-    "microsoft.storage/storageaccounts/listkeys/action",
-    "microsoft.insights/diagnosticsettings/delete",
-    "secretget",
-    "secretlist",
-];
-
-/// Whether `operation` stands in the list of sensitive operations.
-fn sensitive(operation: &str) -> bool {
-    SENSITIVE
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(operation))
+/// How surprising what `sighting` shows in `dimension` is, if it is new there.
+fn surprise(dimension: Dimension, sighting: &Sighting, before: &Profile) -> Option<Why> {
+    let value = dimension.value(sighting)?;
+    if before.stats(dimension, value).is_some() {
+        return None;
+    }
+    let values = before.values(dimension);
+    Some(Why {
+        dimension: Uid::from(dimension.name()),
+        observed: value.to_string(),
+        expected: format!("one of {} known", values.seen.len()),
+        window_days: before.age_days(sighting.event_time),
+        n: values.hours,
+        bits: Some(values.bits()),
+    })
 }
 
 /// Whether an identity is too young to be surprised about: fewer days or active hours than these.
@@ -122,35 +192,4 @@ fn learning(before: &Profile, sighting: &Sighting, days_min: i64, hours_min: u64
 /// The weaker of the attribution's confidence and the detector's own: a finding is no surer than who it is about.
 fn no_surer_than(sighting: &Sighting, own: Confidence) -> Confidence {
     sighting.by.confidence.min(own)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_registry_is_alphabetic_and_names_are_unique() {
-        let params = Params {
-            cross_system: Some(CrossSystem {
-                history_days_min: 14,
-                active_hours_min: 50,
-                bits_min: 7,
-            }),
-            reactivated: Some(Reactivated {
-                gap_days_min: 30,
-                gap_factor: 4,
-                active_days_min: 3,
-                gap_days_min_young: 90,
-            }),
-            unusual_origin: Some(UnusualOrigin {
-                history_days_min: 14,
-                active_hours_min: 50,
-                bits_min: 10,
-                bits_min_joint: 7,
-                bits_second_group: 5,
-            }),
-        };
-        let names: Vec<_> = detectors(&params).iter().map(|d| d.name()).collect();
-        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
-    }
 }

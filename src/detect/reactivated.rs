@@ -5,8 +5,8 @@
 //! also be a multiple of the longest earlier one. Failed use is a lower finding and does not count as waking, so the
 //! first success after it still speaks.
 
-use super::{Detector, Verdict, no_surer_than};
-use crate::correlate::{Dimension, Profile, Sighting, Sleep};
+use super::{Before, Detector, Verdict, no_surer_than};
+use crate::correlate::{Dimension, Sighting, Sleep};
 use crate::model::{Confidence, Micros, Severity, Uid, Why};
 
 /// When a sleep is long.
@@ -45,7 +45,8 @@ impl Detector for Reactivated {
         &["NHI1:2025", "CC6.2", "A.5.18", "8.2.6", "PR.AA-01"]
     }
 
-    fn judge(&self, sighting: &Sighting, before: &Profile) -> Option<Verdict> {
+    fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {
+        let before = before.profile;
         let identity = sighting.profiled()?;
         if let Some(gap) = self.woke(&before.sleep, sighting.event_time) {
             return Some(verdict(sighting, identity, &before.sleep, gap, "identity"));
@@ -62,7 +63,7 @@ impl Detector for Reactivated {
         ))
     }
 
-    fn continues(&self, key: &str, sighting: &Sighting) -> bool {
+    fn continues(&self, key: &str, sighting: &Sighting, _: &Before<'_>) -> bool {
         let (key, tried) = match key.strip_suffix(TRIED) {
             Some(key) => (key, true),
             None => (key, false),

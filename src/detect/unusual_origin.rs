@@ -5,7 +5,7 @@
 //! operation is a sensitive one. Sources that say nothing about the caller (services, proxies' private addresses)
 //! have no network and never fire.
 
-use super::{Detector, Verdict, learning, no_surer_than, sensitive};
+use super::{Before, Detector, Verdict, learning, no_surer_than, surprise};
 use crate::correlate::{Dimension, Profile, Sighting};
 use crate::model::{Confidence, Severity, Uid, Why};
 
@@ -33,7 +33,7 @@ impl Detector for UnusualOrigin {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn attacks(&self) -> &'static [&'static str] {
@@ -44,7 +44,8 @@ impl Detector for UnusualOrigin {
         &["NHI10:2025", "CC7.2", "A.8.16", "10.4.1", "DE.CM-03"]
     }
 
-    fn judge(&self, sighting: &Sighting, before: &Profile) -> Option<Verdict> {
+    fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {
+        let before = before.profile;
         let network = sighting.network.as_ref()?;
         if learning(
             before,
@@ -61,7 +62,7 @@ impl Detector for UnusualOrigin {
         let second = act
             .as_ref()
             .is_some_and(|why| why.bits >= Some(self.0.bits_second_group));
-        let grave = sensitive(&sighting.operation);
+        let grave = sighting.sensitive().is_some();
         let joint = bits >= self.0.bits_min_joint && (second || grave);
         if bits < self.0.bits_min && !joint {
             return None;
@@ -97,7 +98,7 @@ impl Detector for UnusualOrigin {
         })
     }
 
-    fn continues(&self, key: &str, sighting: &Sighting) -> bool {
+    fn continues(&self, key: &str, sighting: &Sighting, _: &Before<'_>) -> bool {
         sighting.network.as_deref() == Some(key)
     }
 }
@@ -106,21 +107,7 @@ impl Detector for UnusualOrigin {
 fn act_surprise(sighting: &Sighting, before: &Profile) -> Option<Why> {
     [Dimension::Operation, Dimension::Service, Dimension::Tenant]
         .into_iter()
-        .filter_map(|dimension| {
-            let value = dimension.value(sighting)?;
-            if before.stats(dimension, value).is_some() {
-                return None;
-            }
-            let values = before.values(dimension);
-            Some(Why {
-                dimension: Uid::from(dimension.name()),
-                observed: value.to_string(),
-                expected: format!("one of {} known", values.seen.len()),
-                window_days: before.age_days(sighting.event_time),
-                n: values.hours,
-                bits: Some(values.bits()),
-            })
-        })
+        .filter_map(|dimension| surprise(dimension, sighting, before))
         .max_by_key(|why| why.bits)
 }
 

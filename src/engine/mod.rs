@@ -11,6 +11,7 @@ mod amend;
 mod counts;
 mod duplicates;
 mod event_rows;
+mod form_3;
 mod observe;
 mod registry;
 mod rows;
@@ -25,7 +26,9 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 
 use crate::attribute::{self, Attributor};
-use crate::correlate::{self, Links, Profile, Sighting, UsageCounter};
+use crate::correlate::{
+    self, KnownCredential, KnownIdentity, Links, Profile, Sighting, UsageCounter,
+};
 use crate::detect::{self, Detector};
 use crate::evidence::Table;
 use crate::model::{
@@ -37,7 +40,6 @@ pub use counts::{Counts, LaneCounts};
 use duplicates::{Duplicates, Seen};
 use event_rows::LEAVES_PER_EVENT;
 pub use event_rows::{Decided, EventRows};
-use registry::{KnownCredential, KnownIdentity};
 use rows::RowSet;
 use situations::Situations;
 pub use state::{Loaded, State, StateError};

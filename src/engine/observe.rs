@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Engine;
 use crate::attribute::{self, Attributor};
 use crate::correlate::{Profile, Sighting, Source};
+use crate::detect::Before;
 use crate::model::{Attribution, AuditEvent, Change, Micros, Outcome, Principal, Target, Tie, Uid};
 
 /// The event reduced to what profiles and detectors need.
@@ -51,7 +52,40 @@ pub(super) fn sighting(
             .as_deref()
             .and_then(user_agent_family)
             .map(|family| names.intern(family)),
+        denied: event.error_code.as_deref().is_some_and(denied),
+        person: person(event).map(|sign| names.intern(sign)),
     }
+}
+
+/// Whether an error says that the caller may not do this. AWS's services spell it in many ways ("Common Error Types" and
+/// EC2's "Error codes"); Resource Manager says `AuthorizationFailed`, Graph and Key Vault answer 401 or 403.
+fn denied(code: &str) -> bool {
+    const ENDINGS: [&str; 8] = [
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "AuthorizationFailed",
+        "Forbidden",
+        "NotAuthorized",
+        "Unauthorized",
+        "UnauthorizedOperation",
+    ];
+    matches!(code, "401" | "403") || ENDINGS.iter().any(|ending| code.ends_with(ending))
+}
+
+/// The strongest sign in the record that a person is at work. None of them proves it: a browser is what a caller says of
+/// itself, and a second factor may have been given hours before.
+fn person(event: &AuditEvent<'_>) -> Option<&'static str> {
+    if let Principal::Aws(principal) = &event.principal {
+        if principal.from_console || event.operation == "ConsoleLogin" {
+            return Some("console");
+        }
+        if principal.mfa == Some(true) {
+            return Some("mfa");
+        }
+    }
+    let agent = event.network.user_agent.as_deref()?;
+    agent.starts_with("Mozilla/").then_some("browser")
 }
 
 /// The first product of a user agent, without its version: `aws-cli/2.15.0 …` → `aws-cli`. Evidence only, because callers
@@ -64,7 +98,7 @@ pub(super) fn user_agent_family(text: &str) -> Option<&str> {
 impl Engine {
     /// Judges `sighting` if it came in order, then makes it part of what is known.
     pub(super) fn observe(&mut self, sighting: &Sighting, in_order: bool) {
-        self.change(sighting);
+        let targets = self.change(sighting);
         self.know(sighting);
         let attributor = &mut self.attributor;
         let mut identity = |target: &Target| attributor.target(target, sighting.event_time);
@@ -72,12 +106,13 @@ impl Engine {
             self.rows.link(&link);
         }
         self.usage.add(sighting);
+        if in_order && let Some(identity) = sighting.wielded() {
+            self.judge(identity, sighting, &targets);
+        }
+        self.used(sighting);
         let Some(identity) = sighting.profiled() else {
             return;
         };
-        if in_order {
-            self.judge(identity, sighting);
-        }
         self.profiles
             .entry(identity, || Profile::new(sighting.event_time))
             .add(sighting);
@@ -86,28 +121,49 @@ impl Engine {
         }
     }
 
-    fn judge(&mut self, identity: &Uid, sighting: &Sighting) {
-        let followed = self.situations.follow(identity, sighting, &self.detectors);
-        for finding in &followed.revisions {
-            self.report(finding);
-        }
-        let Some(profile) = self.profiles.get(identity) else {
-            return;
+    /// Asks every detector. What a person does with a machine's identity is judged by the detectors of that alone, and
+    /// never becomes normal for the machine.
+    fn judge(&mut self, identity: &Uid, sighting: &Sighting, targets: &[Option<Uid>]) {
+        let machine = sighting.profiled().is_some();
+        let unknown;
+        let profile = match self.profiles.get(identity) {
+            Some(profile) => profile,
+            None => {
+                unknown = Profile::new(sighting.event_time);
+                &unknown
+            }
         };
-        let mut opened = Vec::new();
-        for detector in &self.detectors {
-            if let Some(verdict) = detector.judge(sighting, profile)
+        let by = &sighting.by;
+        let before = Before {
+            profile,
+            acting: self.identities.get(&by.acting_uid),
+            origin: self.identities.get(&by.origin_uid),
+            credential: by
+                .credential_uid
+                .as_ref()
+                .and_then(|credential| self.credentials.get(credential)),
+            targets,
+        };
+        let asked = || {
+            self.detectors
+                .iter()
+                .map(AsRef::as_ref)
+                .filter(|detector| machine || detector.judges_people())
+        };
+        let followed = self
+            .situations
+            .follow(identity, sighting, &before, &mut asked());
+        let mut findings = followed.revisions;
+        for detector in asked() {
+            if let Some(verdict) = detector.judge(sighting, &before)
                 && !followed
                     .by
                     .contains(&(detector.name(), verdict.key.clone()))
             {
-                opened.extend(
-                    self.situations
-                        .open(detector.as_ref(), identity, sighting, verdict),
-                );
+                findings.extend(self.situations.open(detector, identity, sighting, verdict));
             }
         }
-        for finding in &opened {
+        for finding in &findings {
             self.report(finding);
         }
     }
@@ -132,6 +188,26 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_are_told_from_other_errors() {
+        for code in [
+            "AccessDenied",
+            "Client.UnauthorizedOperation",
+            "LinkedAuthorizationFailed",
+            "403",
+        ] {
+            assert!(denied(code), "{code}");
+        }
+        for code in [
+            "NoSuchKey",
+            "ThrottlingException",
+            "404",
+            "ResourceNotFound",
+        ] {
+            assert!(!denied(code), "{code}");
+        }
+    }
 
     #[test]
     fn user_agents_keep_their_first_product() {

@@ -1,113 +1,13 @@
 //! What is written about identities and credentials: a row for each version, and a row for each change that a person
 //! or machine made to one. It follows the judged order of events, so versions do not depend on who was read first.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
 use super::Engine;
-use crate::correlate::Sighting;
+use crate::correlate::{KnownCredential, KnownIdentity, Sighting};
 use crate::model::{Action, Change, CredentialKind, Micros, Uid};
-
-/// How many grants of one identity are remembered to know what is left after one is revoked.
-const GRANTS_MAX: usize = 256;
 
 /// How many identities, and how many credentials, are remembered. Beyond it a new one is told anew each time it acts, as
 /// version 1, and counted: what is known of the others stays.
 const KNOWN_MAX: usize = 2_000_000;
-
-/// Whether an identity or credential can be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Standing {
-    #[default]
-    Active,
-    Disabled,
-    Deleted,
-}
-
-impl Standing {
-    /// The name as rows spell it.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Disabled => "disabled",
-            Self::Deleted => "deleted",
-        }
-    }
-
-    const fn after(self, action: Action) -> Self {
-        match action {
-            Action::Create | Action::Enable | Action::Rotate => Self::Active,
-            Action::Disable => Self::Disabled,
-            Action::Delete => Self::Deleted,
-            Action::Grant | Action::Revoke | Action::TrustChange => self,
-        }
-    }
-}
-
-/// What the last version of an identity says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct KnownIdentity {
-    pub(super) version: i32,
-    pub(super) kind: String,
-    pub(super) provider: String,
-    pub(super) tenant: Option<Uid>,
-    pub(super) native: Option<Uid>,
-    pub(super) name: Option<Uid>,
-    pub(super) standing: Standing,
-    pub(super) created_at: Option<Micros>,
-    pub(super) created_by: Option<Uid>,
-    /// The unique id that an identity known by its ARN turned out to be.
-    pub(super) merged_into: Option<Uid>,
-    /// Whether somebody's change told of it before it acted.
-    pub(super) told: bool,
-    /// Privileges granted and not revoked, by what granted them.
-    grants: BTreeMap<Uid, (u8, Uid)>,
-    /// The highest privilege that it has used.
-    used: Option<(u8, Uid)>,
-}
-
-impl KnownIdentity {
-    /// The highest privilege that is known of, 0 to 3, and what shows it.
-    pub(super) fn privilege(&self) -> Option<(u8, &Uid)> {
-        self.grants
-            .values()
-            .chain(&self.used)
-            .max_by_key(|(tier, _)| *tier)
-            .map(|(tier, reason)| (*tier, reason))
-    }
-}
-
-impl KnownCredential {
-    /// A credential of `identity` of which nothing is told yet.
-    const fn of(identity: Uid) -> Self {
-        Self {
-            version: 0,
-            identity,
-            kind: None,
-            standing: Standing::Active,
-            created_at: None,
-            expires_at: None,
-            disabled_at: None,
-            deleted_at: None,
-            rotated_from: None,
-        }
-    }
-}
-
-/// What the last version of a credential says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct KnownCredential {
-    pub(super) version: i32,
-    pub(super) identity: Uid,
-    pub(super) kind: Option<CredentialKind>,
-    pub(super) standing: Standing,
-    pub(super) created_at: Option<Micros>,
-    pub(super) expires_at: Option<Micros>,
-    pub(super) disabled_at: Option<Micros>,
-    pub(super) deleted_at: Option<Micros>,
-    pub(super) rotated_from: Option<Uid>,
-}
 
 impl Engine {
     /// Writes the first version of what acted, and a further one when more is known of it.
@@ -199,8 +99,9 @@ impl Engine {
         self.attributor.role_at(arn, at).cloned()
     }
 
-    /// Writes what `sighting` changes about identities and credentials.
-    pub(super) fn change(&mut self, sighting: &Sighting) {
+    /// Writes what `sighting` changes about identities and credentials. Returns whom each change is about.
+    pub(super) fn change(&mut self, sighting: &Sighting) -> Vec<Option<Uid>> {
+        let mut targets = Vec::new();
         let replaced = sighting
             .changes
             .iter()
@@ -222,6 +123,43 @@ impl Engine {
                 self.change_credential(sighting, change, target.as_ref(), from);
             }
             self.rows.lifecycle(sighting, change, target.as_ref());
+            targets.push(target);
+        }
+        targets
+    }
+
+    /// Remembers who acted through whom, and that a credential is in use: what is known *after* the event was judged.
+    pub(super) fn used(&mut self, sighting: &Sighting) {
+        let by = &sighting.by;
+        let wielder = sighting.wielder().unwrap_or(&by.acting_uid);
+        let known = self.identities.get(&by.acting_uid);
+        if known.is_some_and(|known| known.learns(wielder))
+            && let Some(known) = self.identities.get_mut(&by.acting_uid)
+        {
+            known.wielded_by(wielder, sighting.event_time);
+        }
+        let Some(credential) = sighting.credential_uid() else {
+            return;
+        };
+        let fresh = self
+            .credentials
+            .get(credential)
+            .is_some_and(|known| known.first_used_at.is_none());
+        if fresh && let Some(known) = self.credentials.get_mut(credential) {
+            known.first_used_at = Some(sighting.event_time);
+            self.has_key(credential);
+        }
+    }
+
+    /// Notes at its identity whether a long-lived key can be used.
+    fn has_key(&mut self, credential: &Uid) {
+        let Some(known) = self.credentials.get(credential) else {
+            return;
+        };
+        if known.kind == Some(CredentialKind::AccessKey)
+            && let Some(identity) = self.identities.get_mut(&known.identity)
+        {
+            identity.has_key(credential, known.ended_at());
         }
     }
 
@@ -236,7 +174,7 @@ impl Engine {
         }
         // A change of a credential is none of the identity's own standing.
         if change.credential.is_none() {
-            known.standing = known.standing.after(change.action);
+            known.stands(change.action, sighting.event_time);
             if change.action == Action::Create && known.created_at.is_none() {
                 known.created_at = Some(sighting.event_time);
                 known.created_by = Some(sighting.by.identity_uid.clone());
@@ -246,9 +184,8 @@ impl Engine {
             let by = self.attributor.intern(&change.detail);
             if change.action == Action::Revoke {
                 known.revoke(reason, &by);
-            } else if known.grants.len() < GRANTS_MAX {
-                let reason = self.attributor.intern(reason);
-                known.grants.insert(by, (*tier, reason));
+            } else {
+                known.grant(by, *tier, self.attributor.intern(reason));
             }
         }
         if known != before {
@@ -279,7 +216,11 @@ impl Engine {
         known.standing = known.standing.after(change.action);
         known.expires_at = changed.expires_at.or(known.expires_at);
         match change.action {
-            Action::Create | Action::Rotate => known.created_at = Some(at),
+            Action::Create | Action::Rotate => {
+                known.created_at = Some(at);
+                known.created_by = Some(sighting.by.identity_uid.clone());
+                known.created_from.clone_from(&sighting.network);
+            }
             Action::Disable => known.disabled_at = Some(at),
             Action::Delete => known.deleted_at = Some(at),
             Action::Enable => known.disabled_at = None,
@@ -290,15 +231,6 @@ impl Engine {
         }
         self.rows.credential(&uid, &known, sighting);
         self.keep_credential(&uid, known);
-    }
-}
-
-impl KnownIdentity {
-    /// Takes back what was granted by the same thing, else what was granted for the same reason.
-    fn revoke(&mut self, reason: &str, by: &Uid) {
-        if self.grants.remove(by).is_some() {
-            return;
-        }
-        self.grants.retain(|_, (_, granted)| **granted != *reason);
+        self.has_key(&uid);
     }
 }

@@ -6,9 +6,8 @@ use arrow::record_batch::RecordBatch;
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 
-use super::registry::{KnownCredential, KnownIdentity};
 use crate::attribute::{Amendment, Session};
-use crate::correlate::{Link, Sighting, Usage, UsageKey};
+use crate::correlate::{KnownCredential, KnownIdentity, Link, Sighting, Usage, UsageKey};
 use crate::evidence::{
     Amendments, AmendmentsRow, Coverage, CoverageRow, Credentials, CredentialsRow, FindingEvents,
     FindingEventsRow, Findings, FindingsRow, Identities, IdentitiesRow, Ledger, LifecycleRow,

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::correlate::Sighting;
-use crate::detect::{Detector, Verdict};
+use crate::detect::{Before, Detector, Verdict};
 use crate::model::{
     Changes, Confidence, Finding, FindingEvent, FindingStatus, Micros, Role, Severity, Tracked,
     Uid, Why, hex, sha256,
@@ -107,26 +107,30 @@ impl Situations {
         &mut self,
         identity: &Uid,
         sighting: &Sighting,
-        detectors: &[Box<dyn Detector>],
+        before: &Before<'_>,
+        detectors: &mut dyn Iterator<Item = &dyn Detector>,
     ) -> Followed {
         let nothing = Uid::from("");
         let from = (identity.clone(), nothing.clone(), nothing);
-        let continued: Vec<Key> = self
+        let open: Vec<&Key> = self
             .open
             .range(from..)
             .take_while(|((of, _, _), _)| of == identity)
-            .filter(|((_, name, key), _)| {
-                detectors
-                    .iter()
-                    .any(|d| d.name() == name.as_ref() && d.continues(key, sighting))
-            })
-            .map(|(key, _)| key.clone())
+            .map(|(key, _)| key)
             .collect();
+        let mut continued: Vec<(&'static str, Key)> = Vec::new();
+        if !open.is_empty() {
+            for detector in detectors {
+                let of_it = open.iter().filter(|key| *key.1 == *detector.name());
+                let its = of_it.filter(|key| detector.continues(&key.2, sighting, before));
+                continued.extend(its.map(|key| (detector.name(), (*key).clone())));
+            }
+        }
         let mut followed = Followed {
             by: Vec::new(),
             revisions: Vec::new(),
         };
-        for key in continued {
+        for (detector, key) in continued {
             let Some(situation) = self.open.get_mut(&key) else {
                 continue;
             };
@@ -136,9 +140,7 @@ impl Situations {
             self.by_end.insert((situation.ends_at(), key.clone()));
             let due = situation.event_count.count_ones() == 1;
             let revision = due.then(|| situation.revise(FindingStatus::Updated));
-            if let Some(detector) = detectors.iter().find(|d| d.name() == key.1.as_ref()) {
-                followed.by.push((detector.name(), key.2.clone()));
-            }
+            followed.by.push((detector, key.2.clone()));
             if let Some(events) = revision {
                 followed.revisions.extend(self.finding(&key, events));
             }

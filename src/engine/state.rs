@@ -9,17 +9,18 @@ use std::{fmt, io};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::registry::{KnownCredential, KnownIdentity};
 use super::situations::Situation;
 use super::watermark::Watermark;
-use super::{Engine, Params};
+use super::{Engine, Params, form_3};
 use crate::attribute;
-use crate::correlate::{DayUse, Profile, Sighting, UsageKey, WrittenLinks};
+use crate::correlate::{
+    DayUse, KnownCredential, KnownIdentity, Profile, Sighting, UsageKey, WrittenLinks,
+};
 use crate::model::{Changes, Micros, Uid};
 
 /// The form written by this build. Forms 1 and 2 were never in a release. `tests/state` holds files of every later one,
 /// which must load for ever.
-const FORM: u8 = 3;
+const FORM: u8 = 4;
 
 /// Why state could not be read. The lake is then read by another build than it was written by, or it is damaged.
 #[derive(Debug, Error)]
@@ -40,20 +41,20 @@ pub enum StateError {
     Longer(usize),
 }
 
-/// Everything remembered, as changes.
+/// Everything remembered, as changes. Older forms have other kinds of sightings, profiles and known things.
 #[derive(Serialize, Deserialize)]
-struct Written {
+pub(super) struct Written<S = Sighting, P = Profile, I = KnownIdentity, C = KnownCredential> {
     attributor: attribute::Written,
     duplicates: Changes<[u8; 16], (i64, u64)>,
     duplicates_evicted: u64,
     watermark: Watermark,
-    waiting: Changes<(Micros, Uid), Arc<Sighting>>,
-    profiles: Changes<Uid, Profile>,
+    waiting: Changes<(Micros, Uid), Arc<S>>,
+    profiles: Changes<Uid, P>,
     profiles_evicted: u64,
     waiting_evicted: u64,
     usage: Changes<UsageKey, DayUse>,
-    identities: Changes<Uid, KnownIdentity>,
-    credentials: Changes<Uid, KnownCredential>,
+    identities: Changes<Uid, I>,
+    credentials: Changes<Uid, C>,
     links: WrittenLinks,
     situations: Changes<(Uid, Uid, Uid), Situation>,
     situations_evicted: u64,
@@ -86,6 +87,54 @@ impl State {
         self.write_to(&mut bytes)
             .expect("writing to memory does not fail, and every part has a serialized form");
         bytes
+    }
+}
+
+impl<S, P, I, C> Written<S, P, I, C> {
+    /// The same with other kinds of sightings, profiles and known things.
+    pub(super) fn into_form<S2: Clone, P2, I2, C2>(self) -> Written<S2, P2, I2, C2>
+    where
+        S: Into<S2> + Clone,
+        P: Into<P2>,
+        I: Into<I2>,
+        C: Into<C2>,
+    {
+        Written {
+            attributor: self.attributor,
+            duplicates: self.duplicates,
+            duplicates_evicted: self.duplicates_evicted,
+            watermark: self.watermark,
+            waiting: each(self.waiting, |waiting| {
+                Arc::new(Arc::unwrap_or_clone(waiting).into())
+            }),
+            profiles: each(self.profiles, Into::into),
+            profiles_evicted: self.profiles_evicted,
+            waiting_evicted: self.waiting_evicted,
+            usage: self.usage,
+            identities: each(self.identities, Into::into),
+            credentials: each(self.credentials, Into::into),
+            links: self.links,
+            situations: self.situations,
+            situations_evicted: self.situations_evicted,
+            tree_size: self.tree_size,
+        }
+    }
+}
+
+fn each<K, V, W>(changes: Changes<K, V>, into: impl Fn(V) -> W) -> Changes<K, W> {
+    changes
+        .into_iter()
+        .map(|(key, value)| (key, value.map(&into)))
+        .collect()
+}
+
+/// What `body` holds, to its last byte.
+fn whole<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, StateError> {
+    let (value, rest) = postcard::take_from_bytes(body)?;
+    if rest.is_empty() {
+        Ok(value)
+    } else {
+        Err(StateError::Longer(rest.len()))
     }
 }
 
@@ -129,12 +178,10 @@ impl Engine {
     pub fn recall(&mut self, bytes: &[u8]) -> Result<(), StateError> {
         match bytes.split_first() {
             None => return Err(StateError::Empty),
-            Some((&FORM, body)) => {
-                let (written, rest) = postcard::take_from_bytes(body)?;
-                if !rest.is_empty() {
-                    return Err(StateError::Longer(rest.len()));
-                }
-                self.apply_written(written);
+            Some((&FORM, body)) => self.apply_written(whole(body)?),
+            Some((3, body)) => {
+                let written: form_3::Written = whole(body)?;
+                self.apply_written(written.into());
             }
             Some((&form, _)) => return Err(StateError::UnknownForm(form)),
         }

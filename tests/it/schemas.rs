@@ -81,3 +81,10 @@ fn check_controls<'a>(section: &str, own: impl ExactSizeIterator<Item = (&'a str
         assert_eq!(named, own, "{name}");
     }
 }
+
+#[test]
+fn tests_judge_with_the_thresholds_that_users_have() {
+    let defaults = keytrail::config::Config::default().detect.params();
+    let ours = super::estate::params().detect;
+    assert_eq!(format!("{defaults:?}"), format!("{ours:?}"));
+}

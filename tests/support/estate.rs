@@ -41,31 +41,89 @@ pub fn params() -> Params {
             sessions_max: 1_000_000,
             pending_max: 1_000_000,
         },
-        detect: detect::Params {
-            cross_system: Some(detect::CrossSystem {
-                history_days_min: 14,
-                active_hours_min: 50,
-                bits_min: 6,
-            }),
-            reactivated: Some(detect::Reactivated {
-                gap_days_min: 30,
-                gap_factor: 4,
-                active_days_min: 3,
-                gap_days_min_young: 90,
-            }),
-            unusual_origin: Some(detect::UnusualOrigin {
-                history_days_min: 14,
-                active_hours_min: 50,
-                bits_min: 10,
-                bits_min_joint: 7,
-                bits_second_group: 5,
-            }),
-        },
+        detect: detectors(),
         lateness: 20 * Micros::MINUTE,
         future_max: 10 * Micros::MINUTE,
         duplicates_max: 1_000_000,
         waiting_max: 4_000_000,
         profiles_max: 1_000_000,
+    }
+}
+
+/// Every detector with its default thresholds: `schemas` tests hold these and the configuration's to each other.
+pub fn detectors() -> detect::Params {
+    detect::Params {
+        concurrent_origins: Some(detect::ConcurrentOrigins {
+            history_days_min: 14,
+            active_hours_min: 50,
+            bits_min: 7,
+        }),
+        cross_system: Some(detect::CrossSystem {
+            history_days_min: 14,
+            active_hours_min: 50,
+            bits_min: 6,
+        }),
+        denied_burst: Some(detect::DeniedBurst {
+            denials_min: 10,
+            operations_min: 5,
+            usual_per_mille: 10,
+        }),
+        evidence_tampering: Some(detect::EvidenceTampering { habit_days: 3 }),
+        first_operation: Some(detect::FirstOperation {
+            history_days_min: 14,
+            active_hours_min: 50,
+            bits_min: 10,
+            bits_min_joint: 7,
+            bits_second_group: 5,
+        }),
+        human_use: Some(detect::HumanUse {
+            history_days_min: 14,
+            active_hours_min: 50,
+        }),
+        new_credential_use: Some(detect::NewCredentialUse {
+            hours_max: 24,
+            history_days_min: 14,
+        }),
+        off_home: Some(detect::OffHome {
+            home_events_min: 3,
+            home_age_hours_max: 24,
+            history_days_min: 14,
+            active_hours_min: 50,
+            bits_min: 6,
+        }),
+        privilege_escalation: Some(detect::PrivilegeEscalation {
+            tier_min: 3,
+            made_days_max: 7,
+        }),
+        reactivated: Some(detect::Reactivated {
+            gap_days_min: 30,
+            gap_factor: 4,
+            active_days_min: 3,
+            gap_days_min_young: 90,
+        }),
+        secret_sweep: Some(detect::SecretSweep {
+            places_min: 3,
+            reads_min: 5,
+            usual_per_mille: 10,
+        }),
+        stolen_service_role: Some(detect::StolenServiceRole {
+            history_days_min: 14,
+        }),
+        unusual_origin: Some(detect::UnusualOrigin {
+            history_days_min: 14,
+            active_hours_min: 50,
+            bits_min: 10,
+            bits_min_joint: 7,
+            bits_second_group: 5,
+        }),
+        volume_spike: Some(detect::VolumeSpike {
+            history_days_min: 14,
+            active_hours_min: 50,
+            events_min: 500,
+            usual_factor: 8,
+            busiest_factor: 3,
+        }),
+        zombie_use: Some(detect::ZombieUse { grace_minutes: 10 }),
     }
 }
 

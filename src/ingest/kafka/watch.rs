@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-
 use super::super::continuity::{self, Partition};
 use super::super::{IngestError, Stop};
 use super::client::{self, Consumer};

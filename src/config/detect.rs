@@ -1,0 +1,255 @@
+//! Thresholds of the detectors. What each detector asks is written in its file in `src/detect`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::detect;
+
+/// The section of one detector: whether it is on, and its thresholds with their defaults.
+macro_rules! section {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $kind:ty = $default:expr,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            pub enabled: bool,
+            $($(#[$doc])* pub $field: $kind,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { enabled: true, $($field: $default,)* }
+            }
+        }
+
+        impl $name {
+            fn params(&self) -> Option<detect::$name> {
+                self.enabled.then_some(detect::$name { $($field: self.$field,)* })
+            }
+        }
+    };
+}
+
+/// Thresholds of the detectors.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Detect {
+    pub concurrent_origins: ConcurrentOrigins,
+    pub cross_system: CrossSystem,
+    pub denied_burst: DeniedBurst,
+    pub evidence_tampering: EvidenceTampering,
+    pub first_operation: FirstOperation,
+    pub human_use: HumanUse,
+    pub new_credential_use: NewCredentialUse,
+    pub off_home: OffHome,
+    pub privilege_escalation: PrivilegeEscalation,
+    pub reactivated: Reactivated,
+    pub secret_sweep: SecretSweep,
+    pub stolen_service_role: StolenServiceRole,
+    pub unusual_origin: UnusualOrigin,
+    pub volume_spike: VolumeSpike,
+    pub zombie_use: ZombieUse,
+}
+
+impl Detect {
+    /// What the detectors are made from.
+    pub fn params(&self) -> detect::Params {
+        detect::Params {
+            concurrent_origins: self.concurrent_origins.params(),
+            cross_system: self.cross_system.params(),
+            denied_burst: self.denied_burst.params(),
+            evidence_tampering: self.evidence_tampering.params(),
+            first_operation: self.first_operation.params(),
+            human_use: self.human_use.params(),
+            new_credential_use: self.new_credential_use.params(),
+            off_home: self.off_home.params(),
+            privilege_escalation: self.privilege_escalation.params(),
+            reactivated: self.reactivated.params(),
+            secret_sweep: self.secret_sweep.params(),
+            stolen_service_role: self.stolen_service_role.params(),
+            unusual_origin: self.unusual_origin.params(),
+            volume_spike: self.volume_spike.params(),
+            zombie_use: self.zombie_use.params(),
+        }
+    }
+}
+
+section! {
+    /// One credential is used from two networks at once that were never seen together.
+    ConcurrentOrigins {
+        /// An identity younger than this many days is not judged.
+        history_days_min: i64 = 14,
+        /// Nor is one with fewer distinct active hours.
+        active_hours_min: u64 = 50,
+        /// Bits of surprise at which two networks at once are a finding.
+        bits_min: u32 = 7,
+    }
+}
+
+section! {
+    /// An identity acts in an account, subscription or cloud in which it never acted.
+    CrossSystem {
+        /// An identity younger than this many days is not judged.
+        history_days_min: i64 = 14,
+        /// Nor is one with fewer distinct active hours.
+        active_hours_min: u64 = 50,
+        /// Bits of surprise at which a new tenant is a finding.
+        bits_min: u32 = 6,
+    }
+}
+
+section! {
+    /// An identity is refused many different operations within ten minutes.
+    DeniedBurst {
+        /// Refusals within ten minutes.
+        denials_min: usize = 10,
+        /// Different operations among them.
+        operations_min: usize = 5,
+        /// An identity that is refused as much in more than so many of a thousand active hours is used to it.
+        usual_per_mille: u64 = 10,
+    }
+}
+
+section! {
+    /// An identity stops or blinds a log, or what watches it.
+    EvidenceTampering {
+        /// On so many days the same operation is a habit.
+        habit_days: u32 = 3,
+    }
+}
+
+section! {
+    /// An identity with steady habits calls a service or operation that it never called.
+    FirstOperation {
+        /// An identity younger than this many days is not judged.
+        history_days_min: i64 = 14,
+        /// Nor is one with fewer distinct active hours.
+        active_hours_min: u64 = 50,
+        /// Bits at which a new service or operation alone is a finding.
+        bits_min: u32 = 10,
+        /// Bits that are enough for a sensitive operation, or together with a new network.
+        bits_min_joint: u32 = 7,
+        /// Bits that make the new network a second surprise.
+        bits_second_group: u32 = 5,
+    }
+}
+
+section! {
+    /// A person works with the identity of a machine.
+    HumanUse {
+        /// An identity younger than this many days is not judged.
+        history_days_min: i64 = 14,
+        /// Nor is one with fewer distinct active hours.
+        active_hours_min: u64 = 50,
+    }
+}
+
+section! {
+    /// A new credential is first used from where its identity never was.
+    NewCredentialUse {
+        /// A first use later than this many hours after the credential was made is not judged.
+        hours_max: i64 = 24,
+        /// An identity younger than this many days has no network of its own.
+        history_days_min: i64 = 14,
+    }
+}
+
+section! {
+    /// A credential that was handed to a workload is used from where that workload is not.
+    OffHome {
+        /// So many events from a network make it the home of a workload.
+        home_events_min: u64 = 3,
+        /// A home that was not used for so many hours is not held against another network.
+        home_age_hours_max: i64 = 24,
+        /// With a client that it knows, an identity younger than this many days is not judged …
+        history_days_min: i64 = 14,
+        /// … nor is one with fewer distinct active hours …
+        active_hours_min: u64 = 50,
+        /// … and the network must be worth as many bits of surprise.
+        bits_min: u32 = 6,
+    }
+}
+
+section! {
+    /// An identity gives itself more privilege, or becomes one that it made.
+    PrivilegeEscalation {
+        /// Privilege tier that must be granted, 1 to 3.
+        tier_min: u8 = 3,
+        /// An identity made longer ago, in days, is not held against its maker.
+        made_days_max: i64 = 7,
+    }
+}
+
+section! {
+    /// An identity or credential is used after a sleep far longer than any before.
+    Reactivated {
+        /// No shorter sleep is worth a finding, in days.
+        gap_days_min: i64 = 30,
+        /// The sleep must be this many times as long as the longest earlier one.
+        gap_factor: i64 = 4,
+        /// With fewer distinct days of use there is no habit yet …
+        active_days_min: u32 = 3,
+        /// … and the sleep must have lasted at least this many days.
+        gap_days_min_young: i64 = 90,
+    }
+}
+
+section! {
+    /// An identity reads secrets from many services or regions within an hour.
+    SecretSweep {
+        /// Different services and regions.
+        places_min: usize = 3,
+        /// Secrets read in them.
+        reads_min: usize = 5,
+        /// An identity that reads from as many in more than so many of a thousand active hours is used to it.
+        usual_per_mille: u64 = 10,
+    }
+}
+
+section! {
+    /// A role that was always assumed by services is assumed by somebody else.
+    StolenServiceRole {
+        /// A role that is known for fewer days is not judged.
+        history_days_min: i64 = 14,
+    }
+}
+
+section! {
+    /// An identity with steady habits acts from a network it never used.
+    UnusualOrigin {
+        /// An identity younger than this many days is not judged.
+        history_days_min: i64 = 14,
+        /// Nor is one with fewer distinct active hours.
+        active_hours_min: u64 = 50,
+        /// Bits of surprise at which a new network alone is a finding.
+        bits_min: u32 = 10,
+        /// Bits that are enough together with a sensitive operation or a second surprise.
+        bits_min_joint: u32 = 7,
+        /// Bits that make the act a second surprise.
+        bits_second_group: u32 = 5,
+    }
+}
+
+section! {
+    /// An identity does many times as much in an hour as it ever did.
+    VolumeSpike {
+        /// An identity younger than this many days is not judged.
+        history_days_min: i64 = 14,
+        /// Nor is one with fewer distinct active hours.
+        active_hours_min: u64 = 50,
+        /// No hour with fewer events is a spike.
+        events_min: u32 = 500,
+        /// It has more than this many times the events of its time of day …
+        usual_factor: u32 = 8,
+        /// … and more than this many times those of its busiest hour.
+        busiest_factor: u32 = 3,
+    }
+}
+
+section! {
+    /// A credential or identity is used after it was disabled or deleted.
+    ZombieUse {
+        /// Uses within so many minutes after the end are not judged: the cloud takes its time.
+        grace_minutes: i64 = 10,
+    }
+}

@@ -1,0 +1,204 @@
+//! What is known of an identity and of a credential: what its last version says, and what detectors hold its use against.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Action, CredentialKind, Micros, Uid};
+
+/// How many grants of one identity are remembered to know what is left after one is revoked.
+const GRANTS_MAX: usize = 256;
+
+/// How many of those who acted through one identity are remembered, and how many of its keys. What is judged by them is
+/// whether all of them are of one sort, so a longer list would say no more.
+const WIELDERS_MAX: usize = 32;
+const KEYS_MAX: usize = 16;
+
+/// Whether an identity or credential can be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    #[default]
+    Active,
+    Disabled,
+    Deleted,
+}
+
+impl Standing {
+    /// The name as rows spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// What an identity or credential is after `action`.
+    pub const fn after(self, action: Action) -> Self {
+        match action {
+            Action::Create | Action::Enable | Action::Rotate => Self::Active,
+            Action::Disable => Self::Disabled,
+            Action::Delete => Self::Deleted,
+            Action::Grant | Action::Revoke | Action::TrustChange => self,
+        }
+    }
+}
+
+/// What the last version of an identity says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownIdentity {
+    pub version: i32,
+    pub kind: String,
+    pub provider: String,
+    pub tenant: Option<Uid>,
+    pub native: Option<Uid>,
+    pub name: Option<Uid>,
+    pub standing: Standing,
+    pub created_at: Option<Micros>,
+    pub created_by: Option<Uid>,
+    /// The unique id that an identity known by its ARN turned out to be.
+    pub merged_into: Option<Uid>,
+    /// Whether somebody's change told of it before it acted.
+    pub told: bool,
+    /// Privileges granted and not revoked, by what granted them.
+    pub(crate) grants: BTreeMap<Uid, (u8, Uid)>,
+    /// The highest privilege that it has used.
+    pub used: Option<(u8, Uid)>,
+    /// Since when it is disabled or deleted.
+    pub ended_at: Option<Micros>,
+    /// Who acted through it: the identity before it in a chain, or itself where it stands alone.
+    pub wielders: BTreeSet<Uid>,
+    /// When it was first seen to act.
+    pub first_wielded_at: Option<Micros>,
+    /// Its long-lived keys, each with the time since when it is disabled or deleted.
+    pub keys: BTreeMap<Uid, Option<Micros>>,
+}
+
+impl KnownIdentity {
+    /// The highest privilege that is known of, 0 to 3, and what shows it.
+    pub fn privilege(&self) -> Option<(u8, &Uid)> {
+        self.grants
+            .values()
+            .chain(&self.used)
+            .max_by_key(|(tier, _)| *tier)
+            .map(|(tier, reason)| (*tier, reason))
+    }
+
+    /// Notes what `action` at `at` does to the identity itself.
+    pub fn stands(&mut self, action: Action, at: Micros) {
+        self.standing = self.standing.after(action);
+        match action {
+            Action::Create | Action::Enable => self.ended_at = None,
+            Action::Disable | Action::Delete => self.ended_at = self.ended_at.or(Some(at)),
+            Action::Rotate | Action::Grant | Action::Revoke | Action::TrustChange => (),
+        }
+    }
+
+    /// Remembers a privilege that was granted by `by`, if there is room.
+    pub fn grant(&mut self, by: Uid, tier: u8, reason: Uid) {
+        if self.grants.len() < GRANTS_MAX {
+            self.grants.insert(by, (tier, reason));
+        }
+    }
+
+    /// Takes back what was granted by the same thing, else what was granted for the same reason.
+    pub fn revoke(&mut self, reason: &str, by: &Uid) {
+        if self.grants.remove(by).is_some() {
+            return;
+        }
+        self.grants.retain(|_, (_, granted)| **granted != *reason);
+    }
+
+    /// Whether `wielder` would be news, and there is room for it.
+    pub fn learns(&self, wielder: &Uid) -> bool {
+        self.wielders.len() < WIELDERS_MAX && !self.wielders.contains(wielder)
+    }
+
+    /// Remembers that `wielder` acted through it at `at`.
+    pub fn wielded_by(&mut self, wielder: &Uid, at: Micros) {
+        self.wielders.insert(wielder.clone());
+        self.first_wielded_at = self.first_wielded_at.or(Some(at));
+    }
+
+    /// Remembers one of its long-lived keys, if there is room; `ended_at` says since when it cannot be used.
+    pub fn has_key(&mut self, key: &Uid, ended_at: Option<Micros>) {
+        if self.keys.len() < KEYS_MAX || self.keys.contains_key(key) {
+            self.keys.insert(key.clone(), ended_at);
+        }
+    }
+
+    /// Since when none of its long-lived keys can be used. Nothing if none is known, or one can.
+    pub fn without_keys_since(&self) -> Option<Micros> {
+        self.keys
+            .values()
+            .copied()
+            .max_by_key(|ended| ended.map_or(Micros::MAX, |at| at))?
+    }
+}
+
+/// What the last version of a credential says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownCredential {
+    pub version: i32,
+    pub identity: Uid,
+    pub kind: Option<CredentialKind>,
+    pub standing: Standing,
+    pub created_at: Option<Micros>,
+    pub expires_at: Option<Micros>,
+    pub disabled_at: Option<Micros>,
+    pub deleted_at: Option<Micros>,
+    pub rotated_from: Option<Uid>,
+    /// Who made it, and from which network.
+    pub created_by: Option<Uid>,
+    pub created_from: Option<Uid>,
+    /// When it was first used, with success or not.
+    pub first_used_at: Option<Micros>,
+}
+
+impl KnownCredential {
+    /// A credential of `identity` of which nothing is told yet.
+    pub const fn of(identity: Uid) -> Self {
+        Self {
+            version: 0,
+            identity,
+            kind: None,
+            standing: Standing::Active,
+            created_at: None,
+            expires_at: None,
+            disabled_at: None,
+            deleted_at: None,
+            rotated_from: None,
+            created_by: None,
+            created_from: None,
+            first_used_at: None,
+        }
+    }
+
+    /// Since when it cannot be used any more.
+    pub fn ended_at(&self) -> Option<Micros> {
+        match self.standing {
+            Standing::Active => None,
+            Standing::Disabled => self.disabled_at,
+            Standing::Deleted => self.deleted_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_without_keys_once_its_last_one_ended() {
+        let mut known = KnownIdentity::default();
+        assert_eq!(known.without_keys_since(), None, "no key is known");
+        let (one, other) = (Uid::from("aws:key:one"), Uid::from("aws:key:other"));
+        known.has_key(&one, Some(Micros(5)));
+        known.has_key(&other, None);
+        assert_eq!(known.without_keys_since(), None);
+        known.has_key(&other, Some(Micros(9)));
+        assert_eq!(known.without_keys_since(), Some(Micros(9)));
+        known.has_key(&one, None);
+        assert_eq!(known.without_keys_since(), None, "switched on again");
+    }
+}

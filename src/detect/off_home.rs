@@ -1,0 +1,145 @@
+//! `off-home`: a credential that was handed to a workload is used from where that workload is not.
+//!
+//! The keys of an instance, a function, a task or a pod and the token of a managed identity are made for one machine and
+//! never leave it, unless somebody takes them out. A workload that changes its way out (another gateway, another address)
+//! leaves the old one behind; a stolen credential is used from both places. So it fires when an identity with steady
+//! networks goes on at home after one of its workloads was first seen elsewhere; or at once, without any history, if the
+//! client elsewhere is one that the identity never used. Functions that change their address by the hour have no home.
+
+use super::{Before, Detector, Verdict, learning, no_surer_than};
+use crate::correlate::{Dimension, Home, Sighting};
+use crate::model::{Confidence, Micros, Severity, Uid, Why};
+
+/// What is home.
+#[derive(Clone, Debug)]
+pub struct Params {
+    /// So many events from a network make it a workload's home.
+    pub home_events_min: u64,
+    /// A home that was not used for so many hours is not held against another network.
+    pub home_age_hours_max: i64,
+    /// With a client that it knows: an identity younger than this many days is learning and is not judged …
+    pub history_days_min: i64,
+    /// … nor is one with fewer distinct active hours …
+    pub active_hours_min: u64,
+    /// … and the network must be worth as many bits of surprise.
+    pub bits_min: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct OffHome(pub(super) Params);
+
+impl Detector for OffHome {
+    fn name(&self) -> &'static str {
+        "off-home"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn attacks(&self) -> &'static [&'static str] {
+        &["T1552.005", "T1550.001"]
+    }
+
+    fn controls(&self) -> &'static [&'static str] {
+        &["NHI2:2025", "CC6.1", "A.8.16", "10.4.1", "DE.CM-03"]
+    }
+
+    fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {
+        let workload = sighting.by.workload_uid.as_ref()?;
+        let network = sighting.network.as_ref()?;
+        let homes = before.profile.whereabouts.homes(workload);
+        let home = self.home(homes, network, sighting.event_time)?;
+        let here = homes.iter().find(|home| home.network == *network);
+        if here.is_some_and(|here| here.events >= home.events) {
+            return None;
+        }
+        let both = here.is_some_and(|here| {
+            home.last_seen_at > here.first_seen_at && self.steady(sighting, before, here)
+        });
+        let strange = sighting
+            .user_agent_family
+            .as_ref()
+            .filter(|family| before.profile.stats(Dimension::UserAgent, family).is_none());
+        if self.shared(network, here, before) || !(both || strange.is_some()) {
+            return None;
+        }
+        Some(Verdict {
+            key: network.clone(),
+            severity: Severity::High,
+            confidence: no_surer_than(
+                sighting,
+                if both && strange.is_some() {
+                    Confidence::Strong
+                } else {
+                    Confidence::Probable
+                },
+            ),
+            title: format!("used from {network}, away from its workload"),
+            summary: format!(
+                "The credential of {workload} called {} from {network}{}; that workload acted {} times from {}, last at {}.",
+                sighting.operation,
+                strange.map_or_else(String::new, |family| format!(
+                    " with {family}, which it never used"
+                )),
+                home.events,
+                home.network,
+                home.last_seen_at,
+            ),
+            why: vec![Why {
+                dimension: Uid::from("workload_network"),
+                observed: network.to_string(),
+                expected: home.network.to_string(),
+                window_days: sighting.event_time.since(home.first_seen_at) / Micros::DAY,
+                n: home.events,
+                bits: None,
+            }],
+            related_uids: std::iter::once(workload.clone())
+                .chain(sighting.by.session_uid.clone())
+                .collect(),
+        })
+    }
+
+    fn continues(&self, key: &str, sighting: &Sighting, _: &Before<'_>) -> bool {
+        sighting.network.as_deref() == Some(key)
+    }
+}
+
+impl OffHome {
+    /// Whether the identity has habits, of which `here` was none yet when the workload was first seen there.
+    fn steady(&self, sighting: &Sighting, before: &Before<'_>, here: &Home) -> bool {
+        let networks = before.profile.values(Dimension::Network);
+        let fresh = before
+            .profile
+            .stats(Dimension::Network, &here.network)
+            .is_none_or(|stats| stats.first_seen_at >= here.first_seen_at && stats.days <= 1);
+        fresh
+            && networks.bits() >= self.0.bits_min
+            && !learning(
+                before.profile,
+                sighting,
+                self.0.history_days_min,
+                self.0.active_hours_min,
+            )
+    }
+
+    /// Whether another workload of the same identity is at home in `network`.
+    fn shared(&self, network: &Uid, here: Option<&Home>, before: &Before<'_>) -> bool {
+        let all = before.profile.stats(Dimension::Network, network);
+        let own = here.map_or(0, |here| here.events);
+        all.is_some_and(|all| all.events >= own + self.0.home_events_min)
+    }
+
+    /// The network other than `network` in which the workload is at home.
+    fn home<'a>(&self, homes: &'a [Home], network: &Uid, at: Micros) -> Option<&'a Home> {
+        let age_max = self.0.home_age_hours_max * Micros::HOUR;
+        homes
+            .iter()
+            .filter(|home| {
+                home.network != *network
+                    && home.events >= self.0.home_events_min
+                    && at.since(home.last_seen_at) <= age_max
+            })
+            .max_by_key(|home| home.events)
+    }
+}
