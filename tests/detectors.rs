@@ -27,13 +27,22 @@ use serde_json::{Value, json};
 fn every_case_gives_what_it_must() {
     let mut wrong = Vec::new();
     let mut cases = 0;
-    let detectors = detect::detectors(&estate::params().detect);
-    assert!(
-        detectors.is_sorted_by(|one, next| one.name() < next.name()),
-        "detectors are asked in the order of their names, and no two share one"
-    );
-    for detector in detectors {
-        let name = detector.name();
+    let params = estate::params().detect;
+    let detectors: Vec<_> = detect::detectors(&params)
+        .iter()
+        .map(|detector| detector.name())
+        .collect();
+    let sweeps: Vec<_> = detect::sweeps(&params)
+        .iter()
+        .map(|sweep| sweep.name())
+        .collect();
+    for names in [&detectors, &sweeps] {
+        assert!(
+            names.is_sorted_by(|one, next| one < next),
+            "they are asked in the order of their names, and no two share one: {names:?}"
+        );
+    }
+    for name in detectors.into_iter().chain(sweeps) {
         let folders = folders(&Path::new("tests/detectors").join(name));
         assert!(folders.len() >= 3, "{name} has fewer than three cases");
         let mut fires = 0;

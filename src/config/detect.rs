@@ -37,14 +37,22 @@ pub struct Detect {
     pub concurrent_origins: ConcurrentOrigins,
     pub cross_system: CrossSystem,
     pub denied_burst: DeniedBurst,
+    pub dormant: Dormant,
+    pub dormant_privileged: DormantPrivileged,
     pub evidence_tampering: EvidenceTampering,
+    pub fan_out: FanOut,
     pub first_operation: FirstOperation,
     pub human_use: HumanUse,
+    pub leaver: Leaver,
+    pub never_used: NeverUsed,
     pub new_credential_use: NewCredentialUse,
+    pub new_trust: NewTrust,
     pub off_home: OffHome,
+    pub overdue_rotation: OverdueRotation,
     pub privilege_escalation: PrivilegeEscalation,
     pub reactivated: Reactivated,
     pub secret_sweep: SecretSweep,
+    pub shared_credential: SharedCredential,
     pub stolen_service_role: StolenServiceRole,
     pub unusual_origin: UnusualOrigin,
     pub volume_spike: VolumeSpike,
@@ -58,14 +66,22 @@ impl Detect {
             concurrent_origins: self.concurrent_origins.params(),
             cross_system: self.cross_system.params(),
             denied_burst: self.denied_burst.params(),
+            dormant: self.dormant.params(),
+            dormant_privileged: self.dormant_privileged.params(),
             evidence_tampering: self.evidence_tampering.params(),
+            fan_out: self.fan_out.params(),
             first_operation: self.first_operation.params(),
             human_use: self.human_use.params(),
+            leaver: self.leaver.params(),
+            never_used: self.never_used.params(),
             new_credential_use: self.new_credential_use.params(),
+            new_trust: self.new_trust.params(),
             off_home: self.off_home.params(),
+            overdue_rotation: self.overdue_rotation.params(),
             privilege_escalation: self.privilege_escalation.params(),
             reactivated: self.reactivated.params(),
             secret_sweep: self.secret_sweep.params(),
+            shared_credential: self.shared_credential.params(),
             stolen_service_role: self.stolen_service_role.params(),
             unusual_origin: self.unusual_origin.params(),
             volume_spike: self.volume_spike.params(),
@@ -111,10 +127,48 @@ section! {
 }
 
 section! {
+    /// A machine identity that was used is not used any more.
+    Dormant {
+        /// Days without use after which it is told …
+        warn_days: i64 = 45,
+        /// … and told again, as dormant …
+        window_days: i64 = 90,
+        /// … and as stale.
+        stale_days: i64 = 180,
+    }
+}
+
+section! {
+    /// A machine identity that can do much is not used any more.
+    DormantPrivileged {
+        /// Days without use after which it is told …
+        warn_days: i64 = 45,
+        /// … and told again, as dormant …
+        window_days: i64 = 90,
+        /// … and as stale.
+        stale_days: i64 = 180,
+    }
+}
+
+section! {
     /// An identity stops or blinds a log, or what watches it.
     EvidenceTampering {
         /// On so many days the same operation is a habit.
         habit_days: u32 = 3,
+    }
+}
+
+section! {
+    /// From one network come several identities that were never seen there.
+    FanOut {
+        /// Identities that are new there …
+        identities_min: usize = 3,
+        /// … within so many hours …
+        hours: i64 = 24,
+        /// … of so many tenants.
+        tenants_min: usize = 2,
+        /// So many that came earlier make it a shared way out.
+        residents_max: usize = 3,
     }
 }
 
@@ -145,11 +199,37 @@ section! {
 }
 
 section! {
+    /// An identity is used for the first time after its maker left.
+    Leaver {
+        /// A first use later than so many days after the leaving is not led back to it.
+        days_max: i64 = 400,
+    }
+}
+
+section! {
+    /// A machine identity was made and never used.
+    NeverUsed {
+        /// Days since it was made after which it is told.
+        days_min: i64 = 30,
+    }
+}
+
+section! {
     /// A new credential is first used from where its identity never was.
     NewCredentialUse {
         /// A first use later than this many hours after the credential was made is not judged.
         hours_max: i64 = 24,
         /// An identity younger than this many days has no network of its own.
+        history_days_min: i64 = 14,
+    }
+}
+
+section! {
+    /// An identity is used by somebody whom a change of its trust let in.
+    NewTrust {
+        /// A first use later than so many hours after the change is not led back to it.
+        hours_max: i64 = 168,
+        /// An identity that is known for fewer days is being set up.
         history_days_min: i64 = 14,
     }
 }
@@ -167,6 +247,18 @@ section! {
         active_hours_min: u64 = 50,
         /// … and the network must be worth as many bits of surprise.
         bits_min: u32 = 6,
+    }
+}
+
+section! {
+    /// A credential is older than its identity's privilege allows.
+    OverdueRotation {
+        /// Days that a credential of an identity that can give itself everything (tier 3) may live.
+        days_tier_3: i64 = 30,
+        /// Days for identities that can read secrets, let data out or blind a log (tier 2).
+        days_tier_2: i64 = 90,
+        /// Days for all others.
+        days: i64 = 180,
     }
 }
 
@@ -203,6 +295,20 @@ section! {
         reads_min: usize = 5,
         /// An identity that reads from as many in more than so many of a thousand active hours is used to it.
         usual_per_mille: u64 = 10,
+    }
+}
+
+section! {
+    /// One long-lived credential works for several programs in different places.
+    SharedCredential {
+        /// Workloads, each in a network of its own …
+        workloads_min: usize = 3,
+        /// … with so many different clients …
+        clients_min: usize = 2,
+        /// … each seen on so many days …
+        days_min: u32 = 3,
+        /// … and the last time no more than so many days ago.
+        idle_days_max: i32 = 2,
     }
 }
 

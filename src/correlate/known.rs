@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Action, CredentialKind, Micros, Uid};
+use crate::model::{Action, CredentialKind, Day, Micros, Uid};
 
 /// How many grants of one identity are remembered to know what is left after one is revoked.
 const GRANTS_MAX: usize = 256;
@@ -13,6 +13,9 @@ const GRANTS_MAX: usize = 256;
 /// whether all of them are of one sort, so a longer list would say no more.
 const WIELDERS_MAX: usize = 32;
 const KEYS_MAX: usize = 16;
+
+/// How many clients of one credential are remembered.
+const CLIENTS_MAX: usize = 16;
 
 /// Whether an identity or credential can be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,8 +73,25 @@ pub struct KnownIdentity {
     pub wielders: BTreeSet<Uid>,
     /// When it was first seen to act.
     pub first_wielded_at: Option<Micros>,
-    /// Its long-lived keys, each with the time since when it is disabled or deleted.
-    pub keys: BTreeMap<Uid, Option<Micros>>,
+    /// Its long-lived credentials.
+    pub keys: BTreeMap<Uid, Key>,
+    /// When somebody last changed whom it trusts, and who.
+    pub trust_changed: Option<(Micros, Uid)>,
+    /// The event that made it.
+    pub created_event: Option<Uid>,
+    /// The latest hour in which it was used with success, anywhere in a chain: the first such use of that hour.
+    pub last_use: Option<(Micros, Uid)>,
+}
+
+/// A long-lived credential of an identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    pub kind: CredentialKind,
+    pub made_at: Option<Micros>,
+    /// The event that made it.
+    pub made_event: Option<Uid>,
+    /// Since when it is disabled or deleted.
+    pub ended_at: Option<Micros>,
 }
 
 impl KnownIdentity {
@@ -120,19 +140,25 @@ impl KnownIdentity {
         self.first_wielded_at = self.first_wielded_at.or(Some(at));
     }
 
-    /// Remembers one of its long-lived keys, if there is room; `ended_at` says since when it cannot be used.
-    pub fn has_key(&mut self, key: &Uid, ended_at: Option<Micros>) {
-        if self.keys.len() < KEYS_MAX || self.keys.contains_key(key) {
-            self.keys.insert(key.clone(), ended_at);
+    /// Remembers one of its long-lived credentials, if there is room.
+    pub fn has_key(&mut self, uid: &Uid, key: Key) {
+        if self.keys.len() < KEYS_MAX || self.keys.contains_key(uid) {
+            self.keys.insert(uid.clone(), key);
         }
     }
 
-    /// Since when none of its long-lived keys can be used. Nothing if none is known, or one can.
-    pub fn without_keys_since(&self) -> Option<Micros> {
-        self.keys
-            .values()
-            .copied()
+    /// Since when none of its access keys can be used. Nothing if none is known, or one can.
+    pub fn without_access_keys_since(&self) -> Option<Micros> {
+        let keys = self.keys.values();
+        keys.filter(|key| key.kind == CredentialKind::AccessKey)
+            .map(|key| key.ended_at)
             .max_by_key(|ended| ended.map_or(Micros::MAX, |at| at))?
+    }
+
+    /// Whether a use at `at` begins a later hour than the last one that is known.
+    pub fn wakes(&self, at: Micros) -> bool {
+        let last = self.last_use.as_ref().map(|(last, _)| last.hour());
+        last.is_none_or(|last| at.hour() > last)
     }
 }
 
@@ -151,8 +177,22 @@ pub struct KnownCredential {
     /// Who made it, and from which network.
     pub created_by: Option<Uid>,
     pub created_from: Option<Uid>,
+    /// The event that made it.
+    pub created_event: Option<Uid>,
     /// When it was first used, with success or not.
     pub first_used_at: Option<Micros>,
+    /// With which clients and from where it is used.
+    pub clients: Vec<Client>,
+}
+
+/// A client in a network, which may be a workload of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    pub family: Uid,
+    pub network: Uid,
+    pub last_day: Day,
+    /// On how many days it was seen.
+    pub days: u32,
 }
 
 impl KnownCredential {
@@ -170,8 +210,44 @@ impl KnownCredential {
             rotated_from: None,
             created_by: None,
             created_from: None,
+            created_event: None,
             first_used_at: None,
+            clients: Vec::new(),
         }
+    }
+
+    /// Whether a use by this client in this network on `day` says anything new.
+    pub fn meets(&self, family: &Uid, network: &Uid, day: Day) -> bool {
+        let known = self.client(family, network);
+        known.is_none_or(|place| self.clients[place].last_day < day)
+    }
+
+    /// Notes a use by a client in a network. Beyond a number of them the one that was seen longest ago is forgotten.
+    pub fn used_by(&mut self, family: &Uid, network: &Uid, day: Day) {
+        if let Some(place) = self.client(family, network) {
+            let client = &mut self.clients[place];
+            client.days = client.days.saturating_add(1);
+            client.last_day = client.last_day.max(day);
+            return;
+        }
+        if self.clients.len() >= CLIENTS_MAX {
+            let oldest = (0..self.clients.len()).min_by_key(|place| self.clients[*place].last_day);
+            if let Some(oldest) = oldest {
+                self.clients.remove(oldest);
+            }
+        }
+        self.clients.push(Client {
+            family: family.clone(),
+            network: network.clone(),
+            last_day: day,
+            days: 1,
+        });
+    }
+
+    fn client(&self, family: &Uid, network: &Uid) -> Option<usize> {
+        self.clients
+            .iter()
+            .position(|client| client.network == *network && client.family == *family)
     }
 
     /// Since when it cannot be used any more.
@@ -188,17 +264,37 @@ impl KnownCredential {
 mod tests {
     use super::*;
 
+    fn key(kind: CredentialKind, ended_at: Option<Micros>) -> Key {
+        Key {
+            kind,
+            made_at: None,
+            made_event: None,
+            ended_at,
+        }
+    }
+
     #[test]
     fn an_identity_is_without_keys_once_its_last_one_ended() {
+        let access = |ended_at| key(CredentialKind::AccessKey, ended_at);
         let mut known = KnownIdentity::default();
-        assert_eq!(known.without_keys_since(), None, "no key is known");
-        let (one, other) = (Uid::from("aws:key:one"), Uid::from("aws:key:other"));
-        known.has_key(&one, Some(Micros(5)));
-        known.has_key(&other, None);
-        assert_eq!(known.without_keys_since(), None);
-        known.has_key(&other, Some(Micros(9)));
-        assert_eq!(known.without_keys_since(), Some(Micros(9)));
-        known.has_key(&one, None);
-        assert_eq!(known.without_keys_since(), None, "switched on again");
+        let [one, other, certificate] = ["one", "other", "certificate"].map(Uid::from);
+        known.has_key(&certificate, key(CredentialKind::SigningCertificate, None));
+        assert_eq!(known.without_access_keys_since(), None, "no key is known");
+        known.has_key(&one, access(Some(Micros(5))));
+        known.has_key(&other, access(None));
+        assert_eq!(known.without_access_keys_since(), None);
+        known.has_key(&other, access(Some(Micros(9))));
+        assert_eq!(known.without_access_keys_since(), Some(Micros(9)));
+        known.has_key(&one, access(None));
+        assert_eq!(known.without_access_keys_since(), None, "switched on again");
+    }
+
+    #[test]
+    fn an_identity_is_woken_once_an_hour() {
+        let mut known = KnownIdentity::default();
+        assert!(known.wakes(Micros(0)));
+        known.last_use = Some((Micros(Micros::HOUR), Uid::from("event")));
+        assert!(!known.wakes(Micros(2 * Micros::HOUR - 1)));
+        assert!(known.wakes(Micros(2 * Micros::HOUR)));
     }
 }

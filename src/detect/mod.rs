@@ -9,36 +9,54 @@
 pub mod concurrent_origins;
 pub mod cross_system;
 pub mod denied_burst;
+pub mod dormant;
+pub mod dormant_privileged;
 pub mod evidence_tampering;
+pub mod fan_out;
 pub mod first_operation;
 pub mod human_use;
+pub mod leaver;
+pub mod never_used;
 pub mod new_credential_use;
+pub mod new_trust;
 pub mod off_home;
+pub mod overdue_rotation;
 pub mod privilege_escalation;
 pub mod reactivated;
 pub mod secret_sweep;
+pub mod shared_credential;
 pub mod stolen_service_role;
+pub mod sweep;
 pub mod unusual_origin;
 pub mod volume_spike;
 pub mod zombie_use;
 
 use std::fmt;
 
-use crate::correlate::{Dimension, KnownCredential, KnownIdentity, Profile, Sighting};
+use crate::correlate::{Dimension, KnownCredential, KnownIdentity, Newcomer, Profile, Sighting};
 use crate::model::{Confidence, Severity, Uid, Why};
 
 pub use concurrent_origins::Params as ConcurrentOrigins;
 pub use cross_system::Params as CrossSystem;
 pub use denied_burst::Params as DeniedBurst;
+pub use dormant::Params as Dormant;
+pub use dormant_privileged::Params as DormantPrivileged;
 pub use evidence_tampering::Params as EvidenceTampering;
+pub use fan_out::Params as FanOut;
 pub use first_operation::Params as FirstOperation;
 pub use human_use::Params as HumanUse;
+pub use leaver::Params as Leaver;
+pub use never_used::Params as NeverUsed;
 pub use new_credential_use::Params as NewCredentialUse;
+pub use new_trust::Params as NewTrust;
 pub use off_home::Params as OffHome;
+pub use overdue_rotation::Params as OverdueRotation;
 pub use privilege_escalation::Params as PrivilegeEscalation;
 pub use reactivated::Params as Reactivated;
 pub use secret_sweep::Params as SecretSweep;
+pub use shared_credential::Params as SharedCredential;
 pub use stolen_service_role::Params as StolenServiceRole;
+pub use sweep::{Subject, Sweep, Word};
 pub use unusual_origin::Params as UnusualOrigin;
 pub use volume_spike::Params as VolumeSpike;
 pub use zombie_use::Params as ZombieUse;
@@ -49,14 +67,22 @@ pub struct Params {
     pub concurrent_origins: Option<ConcurrentOrigins>,
     pub cross_system: Option<CrossSystem>,
     pub denied_burst: Option<DeniedBurst>,
+    pub dormant: Option<Dormant>,
+    pub dormant_privileged: Option<DormantPrivileged>,
     pub evidence_tampering: Option<EvidenceTampering>,
+    pub fan_out: Option<FanOut>,
     pub first_operation: Option<FirstOperation>,
     pub human_use: Option<HumanUse>,
+    pub leaver: Option<Leaver>,
+    pub never_used: Option<NeverUsed>,
     pub new_credential_use: Option<NewCredentialUse>,
+    pub new_trust: Option<NewTrust>,
     pub off_home: Option<OffHome>,
+    pub overdue_rotation: Option<OverdueRotation>,
     pub privilege_escalation: Option<PrivilegeEscalation>,
     pub reactivated: Option<Reactivated>,
     pub secret_sweep: Option<SecretSweep>,
+    pub shared_credential: Option<SharedCredential>,
     pub stolen_service_role: Option<StolenServiceRole>,
     pub unusual_origin: Option<UnusualOrigin>,
     pub volume_spike: Option<VolumeSpike>,
@@ -73,8 +99,20 @@ pub struct Before<'a> {
     pub acting: Option<&'a KnownIdentity>,
     pub origin: Option<&'a KnownIdentity>,
     pub credential: Option<&'a KnownCredential>,
+    /// Who made the credential, else the acting identity.
+    pub maker: Option<&'a KnownIdentity>,
+    /// Who came to the event's network for the first time, this event's identity included.
+    pub newcomers: &'a [Newcomer],
     /// Whom each of the event's changes is about, in their order.
     pub targets: &'a [Option<Uid>],
+}
+
+impl<'a> Before<'a> {
+    /// Who made the credential, else the acting identity.
+    pub fn made_by(&self) -> Option<&'a Uid> {
+        let credential = self.credential.and_then(|known| known.created_by.as_ref());
+        credential.or(self.acting.and_then(|known| known.created_by.as_ref()))
+    }
 }
 
 /// What a detector says about one sighting.
@@ -135,15 +173,18 @@ pub fn detectors(params: &Params) -> Vec<Box<dyn Detector>> {
             params.evidence_tampering.as_ref(),
             evidence_tampering::EvidenceTampering,
         ),
+        on(params.fan_out.as_ref(), fan_out::FanOut),
         on(
             params.first_operation.as_ref(),
             first_operation::FirstOperation,
         ),
         on(params.human_use.as_ref(), human_use::HumanUse),
+        on(params.leaver.as_ref(), leaver::Leaver),
         on(
             params.new_credential_use.as_ref(),
             new_credential_use::NewCredentialUse,
         ),
+        on(params.new_trust.as_ref(), new_trust::NewTrust),
         on(params.off_home.as_ref(), off_home::OffHome),
         on(
             params.privilege_escalation.as_ref(),
@@ -151,6 +192,10 @@ pub fn detectors(params: &Params) -> Vec<Box<dyn Detector>> {
         ),
         on(params.reactivated.as_ref(), reactivated::Reactivated),
         on(params.secret_sweep.as_ref(), secret_sweep::SecretSweep),
+        on(
+            params.shared_credential.as_ref(),
+            shared_credential::SharedCredential,
+        ),
         on(
             params.stolen_service_role.as_ref(),
             stolen_service_role::StolenServiceRole,
@@ -161,6 +206,31 @@ pub fn detectors(params: &Params) -> Vec<Box<dyn Detector>> {
         ),
         on(params.volume_spike.as_ref(), volume_spike::VolumeSpike),
         on(params.zombie_use.as_ref(), zombie_use::ZombieUse),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Every sweep that is switched on, alphabetically.
+pub fn sweeps(params: &Params) -> Vec<Box<dyn Sweep>> {
+    fn on<P: Clone, S: Sweep + 'static>(
+        params: Option<&P>,
+        sweep: impl FnOnce(P) -> S,
+    ) -> Option<Box<dyn Sweep>> {
+        params.map(|params| -> Box<dyn Sweep> { Box::new(sweep(params.clone())) })
+    }
+    [
+        on(params.dormant.as_ref(), dormant::Dormant),
+        on(
+            params.dormant_privileged.as_ref(),
+            dormant_privileged::DormantPrivileged,
+        ),
+        on(params.never_used.as_ref(), never_used::NeverUsed),
+        on(
+            params.overdue_rotation.as_ref(),
+            overdue_rotation::OverdueRotation,
+        ),
     ]
     .into_iter()
     .flatten()

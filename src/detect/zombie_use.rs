@@ -121,7 +121,7 @@ fn ended(sighting: &Sighting, before: &Before<'_>) -> Option<Ended> {
         .filter(|_| session && by.method != Method::ConsoleSignIn)?;
     Some(Ended {
         what: by.origin_uid.clone(),
-        at: at.without_keys_since()?,
+        at: at.without_access_keys_since()?,
         how: ", through a session, with no key of it left",
     })
 }

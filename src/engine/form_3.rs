@@ -4,22 +4,69 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use super::situations::Situation;
 use super::state;
-use crate::correlate::{self, Sleep, Standing, Values};
-use crate::model::{Attribution, Change, CredentialKind, Micros, Provider, Tie, Uid};
+use super::sweep::WrittenSweeps;
+use super::watermark::Watermark;
+use crate::attribute;
+use crate::correlate::{self, DayUse, Sleep, Standing, UsageKey, Values, WrittenLinks};
+use crate::model::{Attribution, Change, Changes, CredentialKind, Micros, Provider, Tie, Uid};
 
-pub(super) type Written = state::Written<Sighting, Profile, KnownIdentity, KnownCredential>;
+#[derive(Deserialize)]
+pub(super) struct Written {
+    attributor: attribute::Written,
+    duplicates: Changes<[u8; 16], (i64, u64)>,
+    duplicates_evicted: u64,
+    watermark: Watermark,
+    waiting: Changes<(Micros, Uid), Sighting>,
+    profiles: Changes<Uid, Profile>,
+    profiles_evicted: u64,
+    waiting_evicted: u64,
+    usage: Changes<UsageKey, DayUse>,
+    identities: Changes<Uid, KnownIdentity>,
+    credentials: Changes<Uid, KnownCredential>,
+    links: WrittenLinks,
+    situations: Changes<(Uid, Uid, Uid), Situation>,
+    situations_evicted: u64,
+    tree_size: i64,
+}
 
 impl From<Written> for state::Written {
-    fn from(written: Written) -> Self {
-        written.into_form()
+    fn from(old: Written) -> Self {
+        Self {
+            attributor: old.attributor,
+            duplicates: old.duplicates,
+            duplicates_evicted: old.duplicates_evicted,
+            watermark: old.watermark,
+            waiting: each(old.waiting, |old| Arc::new(old.into())),
+            profiles: each(old.profiles, Into::into),
+            profiles_evicted: old.profiles_evicted,
+            waiting_evicted: old.waiting_evicted,
+            usage: old.usage,
+            identities: each(old.identities, Into::into),
+            credentials: each(old.credentials, Into::into),
+            links: old.links,
+            situations: old.situations,
+            situations_evicted: old.situations_evicted,
+            tree_size: old.tree_size,
+            sweeps: WrittenSweeps::default(),
+            newcomers: Changes::new(),
+            newcomers_evicted: 0,
+        }
     }
 }
 
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Sighting {
+fn each<K, V, W>(changes: Changes<K, V>, into: impl Fn(V) -> W) -> Changes<K, W> {
+    changes
+        .into_iter()
+        .map(|(key, value)| (key, value.map(&into)))
+        .collect()
+}
+
+#[derive(Deserialize)]
+struct Sighting {
     event_uid: Uid,
     event_time: Micros,
     provider: Provider,
@@ -69,8 +116,8 @@ impl From<Sighting> for correlate::Sighting {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-pub(super) struct Profile {
+#[derive(Deserialize)]
+struct Profile {
     first_seen_at: Micros,
     last_seen_at: Micros,
     hours: u64,
@@ -90,8 +137,8 @@ impl From<Profile> for correlate::Profile {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-pub(super) struct KnownIdentity {
+#[derive(Deserialize)]
+struct KnownIdentity {
     version: i32,
     kind: String,
     provider: String,
@@ -128,8 +175,8 @@ impl From<KnownIdentity> for correlate::KnownIdentity {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-pub(super) struct KnownCredential {
+#[derive(Deserialize)]
+struct KnownCredential {
     version: i32,
     identity: Uid,
     kind: Option<CredentialKind>,

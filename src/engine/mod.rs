@@ -17,6 +17,7 @@ mod registry;
 mod rows;
 mod situations;
 mod state;
+mod sweep;
 mod watermark;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use arrow::record_batch::RecordBatch;
 
 use crate::attribute::{self, Attributor};
 use crate::correlate::{
-    self, KnownCredential, KnownIdentity, Links, Profile, Sighting, UsageCounter,
+    self, KnownCredential, KnownIdentity, Links, Newcomers, Profile, Sighting, UsageCounter,
 };
 use crate::detect::{self, Detector};
 use crate::evidence::Table;
@@ -43,6 +44,7 @@ pub use event_rows::{Decided, EventRows};
 use rows::RowSet;
 use situations::Situations;
 pub use state::{Loaded, State, StateError};
+use sweep::Sweeps;
 use watermark::Watermark;
 
 /// Everything that can change what the engine says; its hash stands in every manifest.
@@ -132,6 +134,8 @@ pub struct Engine {
     credentials: Kept<Uid, KnownCredential>,
     links: Links,
     situations: Situations,
+    sweeps: Sweeps,
+    newcomers: Newcomers,
     tree_size: i64,
     rows: RowSet,
     counts: Counts,
@@ -166,6 +170,8 @@ impl Engine {
             credentials: Kept::default(),
             links: Links::default(),
             situations: Situations::new(&detectors),
+            newcomers: Newcomers::default(),
+            sweeps: Sweeps::new(detect::sweeps(&params.detect)),
             detectors,
             tree_size: 0,
             rows: RowSet::default(),
@@ -229,6 +235,7 @@ impl Engine {
             + self.profiles_evicted
             + self.waiting_evicted
             + self.links.evicted()
+            + self.newcomers.evicted
             + self.usage.evicted
             + self.situations.evicted;
         let counts = std::mem::take(&mut self.counts);
@@ -401,6 +408,7 @@ impl Engine {
         while let Some((_, sighting)) = self.waiting.pop_first_if(|(time, _)| *time < passed) {
             self.in_turn(&sighting);
         }
+        self.sweep_to(self.watermark.passed());
         // What time alone closes: situations without new events, days whose values need not be remembered.
         let passed = self.watermark.passed();
         for finding in self.situations.close_before(passed) {
@@ -421,6 +429,7 @@ impl Engine {
         for finding in self.situations.close_before(sighting.event_time) {
             self.report(&finding);
         }
+        self.sweep_to(sighting.event_time);
         self.observe(sighting, true);
     }
 

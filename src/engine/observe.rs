@@ -98,6 +98,7 @@ pub(super) fn user_agent_family(text: &str) -> Option<&str> {
 impl Engine {
     /// Judges `sighting` if it came in order, then makes it part of what is known.
     pub(super) fn observe(&mut self, sighting: &Sighting, in_order: bool) {
+        self.sweeps.saw(sighting);
         let targets = self.change(sighting);
         self.know(sighting);
         let attributor = &mut self.attributor;
@@ -106,6 +107,10 @@ impl Engine {
             self.rows.link(&link);
         }
         self.usage.add(sighting);
+        let before = sighting
+            .profiled()
+            .and_then(|identity| self.profiles.get(identity));
+        self.newcomers.add(sighting, before);
         if in_order && let Some(identity) = sighting.wielded() {
             self.judge(identity, sighting, &targets);
         }
@@ -134,7 +139,8 @@ impl Engine {
             }
         };
         let by = &sighting.by;
-        let before = Before {
+        let newcomers = sighting.network.as_ref();
+        let mut before = Before {
             profile,
             acting: self.identities.get(&by.acting_uid),
             origin: self.identities.get(&by.origin_uid),
@@ -142,8 +148,13 @@ impl Engine {
                 .credential_uid
                 .as_ref()
                 .and_then(|credential| self.credentials.get(credential)),
+            maker: None,
+            newcomers: newcomers.map_or(&[], |network| self.newcomers.of(network)),
             targets,
         };
+        before.maker = before
+            .made_by()
+            .and_then(|maker| self.identities.get(maker));
         let asked = || {
             self.detectors
                 .iter()

@@ -2,8 +2,8 @@
 //! or machine made to one. It follows the judged order of events, so versions do not depend on who was read first.
 
 use super::Engine;
-use crate::correlate::{KnownCredential, KnownIdentity, Sighting};
-use crate::model::{Action, Change, CredentialKind, Micros, Uid};
+use crate::correlate::{Key, KnownCredential, KnownIdentity, Sighting};
+use crate::model::{Action, Change, Micros, Uid};
 
 /// How many identities, and how many credentials, are remembered. Beyond it a new one is told anew each time it acts, as
 /// version 1, and counted: what is known of the others stays.
@@ -128,38 +128,69 @@ impl Engine {
         targets
     }
 
-    /// Remembers who acted through whom, and that a credential is in use: what is known *after* the event was judged.
+    /// Remembers who acted through whom, and that identities and a credential are in use: what is known *after* the
+    /// event was judged.
     pub(super) fn used(&mut self, sighting: &Sighting) {
-        let by = &sighting.by;
+        let (by, at) = (&sighting.by, sighting.event_time);
         let wielder = sighting.wielder().unwrap_or(&by.acting_uid);
         let known = self.identities.get(&by.acting_uid);
         if known.is_some_and(|known| known.learns(wielder))
             && let Some(known) = self.identities.get_mut(&by.acting_uid)
         {
-            known.wielded_by(wielder, sighting.event_time);
+            known.wielded_by(wielder, at);
+        }
+        if sighting.success && !sighting.foreign_copy {
+            for identity in &by.chain {
+                let known = self.identities.get(identity);
+                if known.is_some_and(|known| known.wakes(at))
+                    && let Some(known) = self.identities.get_mut(identity)
+                {
+                    known.last_use = Some((at, sighting.event_uid.clone()));
+                }
+            }
         }
         let Some(credential) = sighting.credential_uid() else {
             return;
         };
-        let fresh = self
-            .credentials
-            .get(credential)
-            .is_some_and(|known| known.first_used_at.is_none());
-        if fresh && let Some(known) = self.credentials.get_mut(credential) {
-            known.first_used_at = Some(sighting.event_time);
-            self.has_key(credential);
-        }
-    }
-
-    /// Notes at its identity whether a long-lived key can be used.
-    fn has_key(&mut self, credential: &Uid) {
         let Some(known) = self.credentials.get(credential) else {
             return;
         };
-        if known.kind == Some(CredentialKind::AccessKey)
-            && let Some(identity) = self.identities.get_mut(&known.identity)
+        let client = sighting
+            .user_agent_family
+            .as_ref()
+            .zip(sighting.network.as_ref());
+        let client = client.filter(|(family, network)| known.meets(family, network, at.day()));
+        let fresh = known.first_used_at.is_none();
+        if (fresh || client.is_some())
+            && let Some(known) = self.credentials.get_mut(credential)
         {
-            identity.has_key(credential, known.ended_at());
+            known.first_used_at = known.first_used_at.or(Some(at));
+            if let Some((family, network)) = client {
+                known.used_by(family, network, at.day());
+            }
+            if fresh {
+                self.has_key(credential);
+            }
+        }
+    }
+
+    /// Notes at its identity what is known of a long-lived credential.
+    fn has_key(&mut self, credential: &Uid) {
+        let Some((known, kind)) = self
+            .credentials
+            .get(credential)
+            .and_then(|known| Some((known, known.kind?)))
+        else {
+            return;
+        };
+        if let Some(identity) = self.identities.get_mut(&known.identity) {
+            let key = Key {
+                kind,
+                made_at: known.created_at,
+                made_event: known.created_event.clone(),
+                ended_at: known.ended_at(),
+            };
+            identity.has_key(credential, key);
         }
     }
 
@@ -178,6 +209,7 @@ impl Engine {
             if change.action == Action::Create && known.created_at.is_none() {
                 known.created_at = Some(sighting.event_time);
                 known.created_by = Some(sighting.by.identity_uid.clone());
+                known.created_event = Some(sighting.event_uid.clone());
             }
         }
         if let Some((tier, reason)) = &change.privilege {
@@ -188,9 +220,17 @@ impl Engine {
                 known.grant(by, *tier, self.attributor.intern(reason));
             }
         }
-        if known != before {
+        let told_more = known != before;
+        if told_more {
             known.version += 1;
             self.rows.identity(target, &known, sighting);
+        }
+        // Whom it trusts is no part of a version: `lifecycle` tells it.
+        let trust = change.action == Action::TrustChange;
+        if trust {
+            known.trust_changed = Some((sighting.event_time, sighting.by.identity_uid.clone()));
+        }
+        if told_more || trust {
             self.keep_identity(target, known);
         }
     }
@@ -220,6 +260,7 @@ impl Engine {
                 known.created_at = Some(at);
                 known.created_by = Some(sighting.by.identity_uid.clone());
                 known.created_from.clone_from(&sighting.network);
+                known.created_event = Some(sighting.event_uid.clone());
             }
             Action::Disable => known.disabled_at = Some(at),
             Action::Delete => known.deleted_at = Some(at),

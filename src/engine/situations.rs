@@ -345,8 +345,8 @@ impl Situation {
     }
 }
 
-/// The same detector, identity and first event give the same id on every replay.
-fn finding_uid(detector: &str, identity: &str, first_event: &str) -> Uid {
+/// The same detector, identity and first event, or time since when, give the same id on every replay.
+pub(super) fn finding_uid(detector: &str, identity: &str, first_event: &str) -> Uid {
     let text = format!("{detector}\n{identity}\n{first_event}");
     Uid::from(format!("kf-{}", hex(&sha256(text.as_bytes())[..10])))
 }

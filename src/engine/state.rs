@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::situations::Situation;
+use super::sweep::WrittenSweeps;
 use super::watermark::Watermark;
 use super::{Engine, Params, form_3};
 use crate::attribute;
 use crate::correlate::{
-    DayUse, KnownCredential, KnownIdentity, Profile, Sighting, UsageKey, WrittenLinks,
+    DayUse, KnownCredential, KnownIdentity, Newcomer, Profile, Sighting, UsageKey, WrittenLinks,
 };
 use crate::model::{Changes, Micros, Uid};
 
@@ -41,24 +42,27 @@ pub enum StateError {
     Longer(usize),
 }
 
-/// Everything remembered, as changes. Older forms have other kinds of sightings, profiles and known things.
+/// Everything remembered, as changes.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Written<S = Sighting, P = Profile, I = KnownIdentity, C = KnownCredential> {
-    attributor: attribute::Written,
-    duplicates: Changes<[u8; 16], (i64, u64)>,
-    duplicates_evicted: u64,
-    watermark: Watermark,
-    waiting: Changes<(Micros, Uid), Arc<S>>,
-    profiles: Changes<Uid, P>,
-    profiles_evicted: u64,
-    waiting_evicted: u64,
-    usage: Changes<UsageKey, DayUse>,
-    identities: Changes<Uid, I>,
-    credentials: Changes<Uid, C>,
-    links: WrittenLinks,
-    situations: Changes<(Uid, Uid, Uid), Situation>,
-    situations_evicted: u64,
-    tree_size: i64,
+pub(super) struct Written {
+    pub(super) attributor: attribute::Written,
+    pub(super) duplicates: Changes<[u8; 16], (i64, u64)>,
+    pub(super) duplicates_evicted: u64,
+    pub(super) watermark: Watermark,
+    pub(super) waiting: Changes<(Micros, Uid), Arc<Sighting>>,
+    pub(super) profiles: Changes<Uid, Profile>,
+    pub(super) profiles_evicted: u64,
+    pub(super) waiting_evicted: u64,
+    pub(super) usage: Changes<UsageKey, DayUse>,
+    pub(super) identities: Changes<Uid, KnownIdentity>,
+    pub(super) credentials: Changes<Uid, KnownCredential>,
+    pub(super) links: WrittenLinks,
+    pub(super) situations: Changes<(Uid, Uid, Uid), Situation>,
+    pub(super) situations_evicted: u64,
+    pub(super) tree_size: i64,
+    pub(super) sweeps: WrittenSweeps,
+    pub(super) newcomers: Changes<Uid, Vec<Newcomer>>,
+    pub(super) newcomers_evicted: u64,
 }
 
 /// What the engine remembers, or what changed of it, taken out of the engine: it can be written while the engine goes on.
@@ -88,44 +92,6 @@ impl State {
             .expect("writing to memory does not fail, and every part has a serialized form");
         bytes
     }
-}
-
-impl<S, P, I, C> Written<S, P, I, C> {
-    /// The same with other kinds of sightings, profiles and known things.
-    pub(super) fn into_form<S2: Clone, P2, I2, C2>(self) -> Written<S2, P2, I2, C2>
-    where
-        S: Into<S2> + Clone,
-        P: Into<P2>,
-        I: Into<I2>,
-        C: Into<C2>,
-    {
-        Written {
-            attributor: self.attributor,
-            duplicates: self.duplicates,
-            duplicates_evicted: self.duplicates_evicted,
-            watermark: self.watermark,
-            waiting: each(self.waiting, |waiting| {
-                Arc::new(Arc::unwrap_or_clone(waiting).into())
-            }),
-            profiles: each(self.profiles, Into::into),
-            profiles_evicted: self.profiles_evicted,
-            waiting_evicted: self.waiting_evicted,
-            usage: self.usage,
-            identities: each(self.identities, Into::into),
-            credentials: each(self.credentials, Into::into),
-            links: self.links,
-            situations: self.situations,
-            situations_evicted: self.situations_evicted,
-            tree_size: self.tree_size,
-        }
-    }
-}
-
-fn each<K, V, W>(changes: Changes<K, V>, into: impl Fn(V) -> W) -> Changes<K, W> {
-    changes
-        .into_iter()
-        .map(|(key, value)| (key, value.map(&into)))
-        .collect()
 }
 
 /// What `body` holds, to its last byte.
@@ -162,6 +128,9 @@ impl Engine {
             situations: self.situations.written(all),
             situations_evicted: self.situations.evicted,
             tree_size: self.tree_size,
+            sweeps: self.sweeps.written(all),
+            newcomers: self.newcomers.written(all),
+            newcomers_evicted: self.newcomers.evicted,
         })
     }
 
@@ -204,5 +173,8 @@ impl Engine {
         self.situations.restore(written.situations);
         self.situations.evicted = written.situations_evicted;
         self.tree_size = written.tree_size;
+        self.sweeps.restore(written.sweeps);
+        self.newcomers.restore(written.newcomers);
+        self.newcomers.evicted = written.newcomers_evicted;
     }
 }

@@ -47,10 +47,13 @@ fn the_sample_configuration_is_valid() {
 fn controls_are_those_that_detectors_name() {
     let params = super::estate::params().detect;
     let detectors = keytrail::detect::detectors(&params);
-    let own = detectors
+    let sweeps = keytrail::detect::sweeps(&params);
+    let mut own: Vec<_> = detectors
         .iter()
-        .map(|detector| (detector.name(), detector.controls()));
-    check_controls("detector", own);
+        .map(|detector| (detector.name(), detector.controls()))
+        .collect();
+    own.extend(sweeps.iter().map(|sweep| (sweep.name(), sweep.controls())));
+    check_controls("detector", own.into_iter());
 }
 
 #[test]

@@ -68,7 +68,23 @@ pub fn detectors() -> detect::Params {
             operations_min: 5,
             usual_per_mille: 10,
         }),
+        dormant: Some(detect::Dormant {
+            warn_days: 45,
+            window_days: 90,
+            stale_days: 180,
+        }),
+        dormant_privileged: Some(detect::DormantPrivileged {
+            warn_days: 45,
+            window_days: 90,
+            stale_days: 180,
+        }),
         evidence_tampering: Some(detect::EvidenceTampering { habit_days: 3 }),
+        fan_out: Some(detect::FanOut {
+            identities_min: 3,
+            hours: 24,
+            tenants_min: 2,
+            residents_max: 3,
+        }),
         first_operation: Some(detect::FirstOperation {
             history_days_min: 14,
             active_hours_min: 50,
@@ -80,8 +96,14 @@ pub fn detectors() -> detect::Params {
             history_days_min: 14,
             active_hours_min: 50,
         }),
+        leaver: Some(detect::Leaver { days_max: 400 }),
+        never_used: Some(detect::NeverUsed { days_min: 30 }),
         new_credential_use: Some(detect::NewCredentialUse {
             hours_max: 24,
+            history_days_min: 14,
+        }),
+        new_trust: Some(detect::NewTrust {
+            hours_max: 168,
             history_days_min: 14,
         }),
         off_home: Some(detect::OffHome {
@@ -90,6 +112,11 @@ pub fn detectors() -> detect::Params {
             history_days_min: 14,
             active_hours_min: 50,
             bits_min: 6,
+        }),
+        overdue_rotation: Some(detect::OverdueRotation {
+            days_tier_3: 30,
+            days_tier_2: 90,
+            days: 180,
         }),
         privilege_escalation: Some(detect::PrivilegeEscalation {
             tier_min: 3,
@@ -105,6 +132,12 @@ pub fn detectors() -> detect::Params {
             places_min: 3,
             reads_min: 5,
             usual_per_mille: 10,
+        }),
+        shared_credential: Some(detect::SharedCredential {
+            workloads_min: 3,
+            clients_min: 2,
+            days_min: 3,
+            idle_days_max: 2,
         }),
         stolen_service_role: Some(detect::StolenServiceRole {
             history_days_min: 14,

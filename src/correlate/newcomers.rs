@@ -1,0 +1,80 @@
+//! Who appeared in a network for the first time: what one identity alone cannot tell.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Dimension, Profile, Sighting};
+use crate::model::{Changes, Kept, Micros, Uid};
+
+/// How many identities of one network are remembered: more are a shared way out, and one more says nothing.
+const OF_NETWORK_MAX: usize = 32;
+
+/// How many networks are remembered. Beyond it nothing is told of a further one, and it is counted.
+const NETWORKS_MAX: usize = 1_000_000;
+
+/// Networks in which an identity has habits: it was active in at least so many hours before.
+const HABIT_HOURS_MIN: u64 = 50;
+
+/// Bits that a new network must be worth for an identity to have habits that it breaks.
+const HABIT_BITS_MIN: u32 = 5;
+
+/// An identity that came to a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newcomer {
+    pub identity: Uid,
+    pub tenant: Option<Uid>,
+    pub at: Micros,
+    /// Whether it had steady networks before.
+    pub habits: bool,
+}
+
+/// Newcomers by network.
+#[derive(Debug, Default)]
+pub struct Newcomers {
+    of: Kept<Uid, Vec<Newcomer>>,
+    pub evicted: u64,
+}
+
+impl Newcomers {
+    /// Who came to `network`, the earliest first.
+    pub fn of(&self, network: &Uid) -> &[Newcomer] {
+        self.of.get(network).map_or(&[], Vec::as_slice)
+    }
+
+    /// Notes `sighting` if its identity was never seen in its network, as `before` knows it.
+    pub fn add(&mut self, sighting: &Sighting, before: Option<&Profile>) {
+        let (Some(identity), Some(network)) = (sighting.profiled(), &sighting.network) else {
+            return;
+        };
+        if before.is_some_and(|known| known.stats(Dimension::Network, network).is_some()) {
+            return;
+        }
+        let known = self.of(network);
+        if known.len() >= OF_NETWORK_MAX || known.iter().any(|one| one.identity == *identity) {
+            return;
+        }
+        if known.is_empty() && self.of.len() >= NETWORKS_MAX {
+            self.evicted += 1;
+            return;
+        }
+        let habits = before.is_some_and(|known| {
+            let networks = known.values(Dimension::Network);
+            known.hours >= HABIT_HOURS_MIN && networks.bits() >= HABIT_BITS_MIN
+        });
+        self.of.entry(network, Vec::new).push(Newcomer {
+            identity: identity.clone(),
+            tenant: sighting.tenant_uid.clone(),
+            at: sighting.event_time,
+            habits,
+        });
+    }
+
+    /// What must survive a restart: changes since the last call, or everything if `all`.
+    pub fn written(&mut self, all: bool) -> Changes<Uid, Vec<Newcomer>> {
+        self.of.written(all)
+    }
+
+    /// Continues from what [`Newcomers::written`] gave.
+    pub fn restore(&mut self, changes: Changes<Uid, Vec<Newcomer>>) {
+        self.of.apply(changes);
+    }
+}

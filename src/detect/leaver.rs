@@ -1,0 +1,75 @@
+//! `leaver`: an identity or credential that somebody made is used for the first time after that somebody left.
+//!
+//! Who made a key knows it, and takes it along. That an account of a person was deleted or disabled is seen in the logs; what
+//! that person made stays, and mostly rightly so, because it does its work: it is told once, so that somebody decides who
+//! owns it now. Being used from elsewhere is told by other detectors.
+
+use super::{Before, Detector, Verdict, no_surer_than};
+use crate::correlate::Sighting;
+use crate::model::{Confidence, Micros, Severity, Uid, Why};
+
+/// How long the question is open.
+#[derive(Clone, Debug)]
+pub struct Params {
+    /// A first use later than so many days after the leaving is not led back to it.
+    pub days_max: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct Leaver(pub(super) Params);
+
+impl Detector for Leaver {
+    fn name(&self) -> &'static str {
+        "leaver"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn attacks(&self) -> &'static [&'static str] {
+        &["T1078.004", "T1136.003"]
+    }
+
+    fn controls(&self) -> &'static [&'static str] {
+        &["NHI1:2025", "CC6.2", "A.5.11", "8.2.5", "PR.AA-01"]
+    }
+
+    fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {
+        let left = before.maker.and_then(|maker| maker.ended_at)?;
+        let maker = before.made_by()?;
+        let at = sighting.event_time;
+        let since = at.since(left);
+        let used_before = before.profile.hours > 0 && before.profile.last_seen_at > left;
+        if !sighting.success || used_before || !(1..=self.0.days_max * Micros::DAY).contains(&since)
+        {
+            return None;
+        }
+        let days = since / Micros::DAY;
+        let what = &sighting.by.acting_uid;
+        Some(Verdict {
+            key: maker.clone(),
+            severity: Severity::Medium,
+            confidence: no_surer_than(sighting, Confidence::Strong),
+            title: format!("used {days} days after its maker left"),
+            summary: format!(
+                "{what}, or its credential, was made by {maker}, whose account was disabled or deleted at {left}; {days} \
+                 days later it was used for {}.",
+                sighting.operation
+            ),
+            why: vec![Why {
+                dimension: Uid::from("days_since_maker_left"),
+                observed: days.to_string(),
+                expected: "a new owner before the next use".to_owned(),
+                window_days: 0,
+                n: 1,
+                bits: None,
+            }],
+            related_uids: vec![maker.clone(), what.clone()],
+        })
+    }
+
+    fn continues(&self, key: &str, _: &Sighting, before: &Before<'_>) -> bool {
+        before.made_by().is_some_and(|maker| **maker == *key)
+    }
+}

@@ -1,0 +1,269 @@
+//! Once a day everybody is looked at: what time alone brings about, such as that nobody used a key for ninety days.
+//!
+//! A day is swept when the first event of it, or of a later one, is judged or the watermark passes its midnight: the same
+//! moment in the order of events however epochs are cut.
+
+use serde::{Deserialize, Serialize};
+
+use super::Engine;
+use super::situations::finding_uid;
+use crate::correlate::{KnownIdentity, Sighting};
+use crate::detect::{Subject, Sweep, Word};
+use crate::model::{
+    Changes, Day, Finding, FindingEvent, FindingStatus, Micros, Role, Tracked, Uid,
+};
+
+/// On how many days a tenant's logs are remembered to have told of anything: more than any window of a sweep.
+const LOGGED_DAYS_MAX: usize = 400;
+
+/// How many matters of one identity are remembered that are over. Each has its own beginning, so an old one never comes
+/// again.
+const OVER_MAX: usize = 4;
+
+/// How many tenants are remembered. The identities of further ones are not swept: nothing tells whether their use would
+/// have been seen.
+const TENANTS_MAX: usize = 100_000;
+
+/// What a sweep said last of something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Told {
+    sweep: Uid,
+    revision: i32,
+    word: Word,
+    /// Whether it still holds. What is over is remembered for a while: it may come again, as the next revision.
+    open: bool,
+}
+
+impl Told {
+    /// Whether both are about the same matter.
+    fn same(&self, other: &Self) -> bool {
+        self.sweep == other.sweep
+            && self.word.about == other.word.about
+            && self.word.since == other.word.since
+    }
+}
+
+/// The sweeps, and what they remember.
+#[derive(Debug)]
+pub(super) struct Sweeps {
+    sweeps: Vec<Box<dyn Sweep>>,
+    /// By identity.
+    pub(super) told: Tracked<Uid, Vec<Told>>,
+    /// Days on which a tenant's logs told of anything, in order. What names no tenant has an empty one.
+    pub(super) logged: Tracked<Uid, Vec<Day>>,
+    /// The last day that was swept.
+    pub(super) swept: Option<Day>,
+    nobody: Uid,
+}
+
+impl Sweeps {
+    pub(super) fn new(sweeps: Vec<Box<dyn Sweep>>) -> Self {
+        Self {
+            sweeps,
+            told: Tracked::default(),
+            logged: Tracked::default(),
+            swept: None,
+            nobody: Uid::from(""),
+        }
+    }
+
+    /// Notes that a tenant's log told of something.
+    pub(super) fn saw(&mut self, sighting: &Sighting) {
+        let tenant = sighting.tenant_uid.as_ref().unwrap_or(&self.nobody);
+        let day = sighting.event_time.day();
+        let known = self.logged.get(tenant);
+        if known.is_some_and(|days| days.binary_search(&day).is_ok())
+            || (known.is_none() && self.logged.len() >= TENANTS_MAX)
+        {
+            return;
+        }
+        let mut days = known.cloned().unwrap_or_default();
+        if let Err(place) = days.binary_search(&day) {
+            days.insert(place, day);
+        }
+        if days.len() > LOGGED_DAYS_MAX {
+            days.remove(0);
+        }
+        self.logged.insert(tenant.clone(), days);
+    }
+
+    pub(super) fn written(&mut self, all: bool) -> WrittenSweeps {
+        WrittenSweeps {
+            told: self.told.written(all),
+            logged: self.logged.written(all),
+            swept: self.swept,
+        }
+    }
+
+    pub(super) fn restore(&mut self, written: WrittenSweeps) {
+        self.told.apply(written.told);
+        self.logged.apply(written.logged);
+        self.swept = written.swept;
+    }
+
+    /// What is new about `identity` today.
+    fn look(&self, uid: &Uid, known: &KnownIdentity, today: Day) -> Option<News> {
+        let told = self.told.get(uid).map_or(&[][..], Vec::as_slice);
+        let tenant = known.tenant.as_ref().unwrap_or(&self.nobody);
+        let subject = Subject {
+            uid,
+            known,
+            today,
+            logged: self.logged.get(tenant).map_or(&[], Vec::as_slice),
+        };
+        let judged = subject.judged();
+        let mut news = News::default();
+        for sweep in &self.sweeps {
+            let of_it = || told.iter().filter(|told| *told.sweep == *sweep.name());
+            let over = of_it()
+                .filter(|told| told.open && (!judged || sweep.over(&told.word, &subject)))
+                .map(|told| Told {
+                    revision: told.revision + 1,
+                    open: false,
+                    ..told.clone()
+                });
+            news.over.extend(over);
+            if !judged {
+                continue;
+            }
+            for word in sweep.look(&subject) {
+                let before = of_it()
+                    .find(|told| told.word.about == word.about && told.word.since == word.since);
+                if before.is_none_or(|before| !before.open || before.word.level < word.level) {
+                    news.said.push(Told {
+                        sweep: Uid::from(sweep.name()),
+                        revision: before.map_or(0, |before| before.revision) + 1,
+                        word,
+                        open: true,
+                    });
+                }
+            }
+        }
+        (!news.over.is_empty() || !news.said.is_empty()).then_some(news)
+    }
+
+    /// Remembers what is told now.
+    fn remember(&mut self, uid: &Uid, news: &News) {
+        let mut told = self.told.remove(uid).unwrap_or_default();
+        for now in news.over.iter().chain(&news.said) {
+            told.retain(|told| !told.same(now));
+            told.push(now.clone());
+        }
+        let mut over = told.iter().filter(|told| !told.open).count();
+        told.retain(|told| {
+            let forget = !told.open && over > OVER_MAX;
+            over -= usize::from(forget);
+            !forget
+        });
+        self.told.insert(uid.clone(), told);
+    }
+
+    /// The row that says `told` on `today`.
+    fn finding(
+        &self,
+        uid: &Uid,
+        known: &KnownIdentity,
+        told: &Told,
+        today: Day,
+    ) -> Option<Finding> {
+        let sweep = self
+            .sweeps
+            .iter()
+            .find(|sweep| *sweep.name() == *told.sweep)?;
+        let word = &told.word;
+        let since = format!("{} {}", word.about, word.since.0);
+        let first = told.revision == 1;
+        let status = match (told.open, first) {
+            (false, _) => FindingStatus::Closed,
+            (true, true) => FindingStatus::New,
+            (true, false) => FindingStatus::Updated,
+        };
+        let events = word
+            .event
+            .iter()
+            .filter(|_| first)
+            .map(|event| FindingEvent {
+                role: Role::Baseline,
+                event_uid: event.clone(),
+                event_date: word.since.day(),
+            });
+        Some(Finding {
+            finding_uid: finding_uid(sweep.name(), uid, &since),
+            revision: told.revision,
+            revision_time: today.start(),
+            detector: sweep.name(),
+            detector_version: sweep.version(),
+            status,
+            severity: word.severity,
+            confidence: word.confidence,
+            identity_uid: uid.clone(),
+            related_uids: Some(&word.about)
+                .filter(|about| *about != uid)
+                .into_iter()
+                .cloned()
+                .collect(),
+            tenant_uid: known.tenant.clone(),
+            title: word.title.clone(),
+            summary: word.summary.clone(),
+            why: word.why.clone(),
+            first_event_time: word.since,
+            last_event_time: today.start(),
+            event_count: i64::from(word.event.is_some()),
+            controls: sweep.controls(),
+            attacks: sweep.attacks(),
+            events_before: i32::from(word.event.is_some() && !first),
+            events: events.collect(),
+        })
+    }
+}
+
+/// What changed about one identity.
+#[derive(Debug, Default)]
+struct News {
+    over: Vec<Told>,
+    said: Vec<Told>,
+}
+
+/// What must survive a restart.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct WrittenSweeps {
+    told: Changes<Uid, Vec<Told>>,
+    logged: Changes<Uid, Vec<Day>>,
+    swept: Option<Day>,
+}
+
+impl Engine {
+    /// Sweeps every day after the last one that was swept, up to that of `now`.
+    pub(super) fn sweep_to(&mut self, now: Micros) {
+        let day = now.day();
+        let Some(swept) = self.sweeps.swept else {
+            self.sweeps.swept = Some(day);
+            return;
+        };
+        for today in swept.0.saturating_add(1)..=day.0 {
+            self.sweeps.swept = Some(Day(today));
+            self.sweep(Day(today));
+        }
+    }
+
+    fn sweep(&mut self, today: Day) {
+        let mut all: Vec<(Uid, News)> = self
+            .identities
+            .unordered()
+            .filter_map(|(uid, known)| Some((uid.clone(), self.sweeps.look(uid, known, today)?)))
+            .collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (uid, news) in all {
+            let mut findings = Vec::new();
+            if let Some(known) = self.identities.get(&uid) {
+                for told in news.over.iter().chain(&news.said) {
+                    findings.extend(self.sweeps.finding(&uid, known, told, today));
+                }
+            }
+            self.sweeps.remember(&uid, &news);
+            for finding in &findings {
+                self.report(finding);
+            }
+        }
+    }
+}
