@@ -26,7 +26,7 @@ mod plan;
 use std::io;
 
 /// Every place, in the order in which an epoch comes by; then those of upkeep.
-pub const POINTS: [&str; 24] = [
+pub const POINTS: [&str; 25] = [
     "recovery.chain-read",
     "recovery.table-opened",
     "recovery.tables-moved",
@@ -38,6 +38,7 @@ pub const POINTS: [&str; 24] = [
     "state.written",
     "ledger.before-put",
     "ledger.after-put",
+    "log.full-tiles-written",
     "log.tiles-written",
     "log.checkpoint-written",
     "table.before-commit",

@@ -121,10 +121,29 @@ pub(super) struct Growth {
 #[derive(Debug)]
 pub(super) struct Grown {
     files: Files,
-    tiles: Vec<(String, Vec<u8>)>,
+    tiles: NewTiles,
+    checkpoint: (String, Vec<u8>),
+}
+
+/// The tiles by which a tree has grown: names and bytes.
+#[derive(Debug)]
+struct NewTiles {
+    /// Those that no leaf can change any more.
+    full: Vec<(String, Vec<u8>)>,
+    /// Those at the right edge.
+    edge: Vec<(String, Vec<u8>)>,
     /// Folders of narrower tiles that a full one replaces.
     replaced: Vec<String>,
-    checkpoint: (String, Vec<u8>),
+}
+
+impl NewTiles {
+    /// Writes the full ones first: a start looks for the right edge alone, and takes it as a sign that every tile is
+    /// there.
+    fn write(&self, files: &Files) -> Result<(), LakeError> {
+        files.put_all(&self.full)?;
+        failpoint::pass("log.full-tiles-written");
+        files.put_all(&self.edge)
+    }
 }
 
 impl Growth {
@@ -138,37 +157,38 @@ impl Growth {
         hex(&self.tree.root())
     }
 
-    fn tiles(&mut self) -> (Vec<(String, Vec<u8>)>, Vec<String>) {
-        let mut tiles = std::mem::take(&mut self.full);
-        let partial = self.tree.partial();
-        tiles.extend(partial.into_iter().map(|(id, bytes)| (id.path(), bytes)));
+    fn tiles(&mut self) -> NewTiles {
         let size = self.tree.size();
-        let replaced = TileId::partial(self.before)
-            .into_iter()
-            .filter(|id| {
-                TileId {
-                    width: WIDTH,
-                    ..*id
-                }
-                .within(size)
-            })
-            .map(|id| format!("{}.p", id.full_path()))
-            .collect();
-        (tiles, replaced)
+        let full = |id: TileId| TileId { width: WIDTH, ..id };
+        NewTiles {
+            full: std::mem::take(&mut self.full),
+            edge: self
+                .tree
+                .partial()
+                .into_iter()
+                .map(|(id, bytes)| (id.path(), bytes))
+                .collect(),
+            replaced: TileId::partial(self.before)
+                .into_iter()
+                .filter(|id| full(*id).within(size))
+                .map(|id| format!("{}.p", id.full_path()))
+                .collect(),
+        }
     }
 }
 
 impl Grown {
     /// Writes tiles and checkpoint: after this, the epoch can be proven.
     pub(super) fn write(&self) -> Result<(), LakeError> {
-        self.files.put_all(&self.tiles)?;
+        self.tiles.write(&self.files)?;
         failpoint::pass("log.tiles-written");
         let (name, bytes) = &self.checkpoint;
         if !self.files.put_once(name, bytes)? {
             return Err(damaged(name, "another checkpoint of this epoch is there"));
         }
         failpoint::pass("log.checkpoint-written");
-        self.replaced
+        self.tiles
+            .replaced
             .iter()
             .try_for_each(|folder| self.files.remove_folder(folder))
     }
@@ -257,7 +277,7 @@ impl Log {
         manifest: &Manifest,
         manifest_sha256: &str,
     ) -> Grown {
-        let (tiles, replaced) = growth.tiles();
+        let tiles = growth.tiles();
         self.tree = growth.tree;
         let checkpoint = Checkpoint {
             origin: self.chain.origin.clone(),
@@ -269,7 +289,6 @@ impl Log {
         Grown {
             files: self.files.clone(),
             tiles,
-            replaced,
             checkpoint: (Checkpoint::name(manifest.epoch), checkpoint.sign(&self.key)),
         }
     }
@@ -445,5 +464,34 @@ fn damaged(name: &str, reason: impl Into<String>) -> LakeError {
     LakeError::Damaged {
         what: format!("ledger/{name}"),
         reason: reason.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A crash between the tiles of an epoch left a full one out, and the next start did not look for it.
+    #[test]
+    fn the_right_edge_is_written_after_every_full_tile() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::new(&Place::of(dir.path()).unwrap());
+        let mut growth = Growth {
+            tree: Tree::default(),
+            before: 0,
+            full: Vec::new(),
+        };
+        for leaf in 0..(20 * WIDTH as u64 + 7) {
+            growth.push(&sha256(&leaf.to_be_bytes()));
+        }
+        let tiles = growth.tiles();
+        assert_eq!((tiles.full.len(), tiles.edge.len()), (40, 3));
+        // What stands in the way of one full tile keeps it from being written.
+        let in_the_way = dir.path().join("ledger/tile/entries/013/x");
+        std::fs::create_dir_all(in_the_way).unwrap();
+        tiles.write(&files).unwrap_err();
+        for (name, _) in &tiles.edge {
+            assert!(!files.has(name).unwrap(), "{name}");
+        }
     }
 }

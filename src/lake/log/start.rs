@@ -233,8 +233,7 @@ pub(super) fn load_tree(
         let reason = "they do not give the root in its manifest".to_owned();
         return Err(LakeError::Damaged { what, reason });
     }
-    let (tiles, _) = growth.tiles();
-    files.put_all(&tiles)?;
+    growth.tiles().write(files)?;
     Ok(growth.tree)
 }
 
