@@ -6,6 +6,9 @@ pub mod architecture {}
 #[doc = include_str!("decisions.md")]
 pub mod decisions {}
 
+#[doc = include_str!("detectors.md")]
+pub mod detectors {}
+
 #[doc = include_str!("faults.md")]
 pub mod faults {}
 

@@ -64,6 +64,72 @@ fn controls_are_those_that_changes_name() {
     check_controls("lifecycle", own);
 }
 
+/// The page of detectors: what each asks in the words of its own file, what it bears on, and its thresholds.
+#[test]
+fn the_page_of_detectors_is_what_their_comments_say() {
+    let params = super::estate::params().detect;
+    let detectors = keytrail::detect::detectors(&params);
+    let sweeps = keytrail::detect::sweeps(&params);
+    let of_events = detectors.iter().map(|detector| {
+        let (attacks, controls) = (detector.attacks(), detector.controls());
+        (detector.name(), "every event", attacks, controls)
+    });
+    let of_days = sweeps
+        .iter()
+        .map(|sweep| (sweep.name(), "every day", sweep.attacks(), sweep.controls()));
+    let mut all: Vec<_> = of_events.chain(of_days).collect();
+    all.sort_unstable();
+    let mut page = format!(
+        "# What is detected\n\n{} detectors; generated from `src/detect`. Thresholds are set in `[detect.<name>]`; \
+         `enabled = false` switches one off.\n",
+        all.len()
+    );
+    for (name, asked, attacks, controls) in all {
+        let file = format!("src/detect/{}.rs", name.replace('-', "_"));
+        let source = fs::read_to_string(&file).unwrap();
+        let comment: Vec<&str> = source
+            .lines()
+            .map_while(|line| line.strip_prefix("//!"))
+            .map(str::trim)
+            .collect();
+        let comment = comment.join("\n");
+        let (title, told) = comment.split_once(": ").unwrap();
+        assert_eq!(title, format!("`{name}`"), "{file} begins with its name");
+        page.push_str(&format!(
+            "\n## {name}\n\n{}{}\n\nAsked of {asked}. ATT&CK: {}. Controls: {}.\n\n{}",
+            told[..1].to_uppercase(),
+            &told[1..],
+            attacks.join(", "),
+            controls.join(", "),
+            thresholds(name)
+        ));
+    }
+    check("src/docs/detectors.md", &page);
+}
+
+/// The thresholds of one detector as a table, in the order in which the configuration's source declares them.
+fn thresholds(name: &str) -> String {
+    let kind: String = name
+        .split('-')
+        .map(|word| word[..1].to_uppercase() + &word[1..])
+        .collect();
+    let source = fs::read_to_string("src/config/detect.rs").unwrap();
+    let (_, section) = source.split_once(&format!("\n    {kind} {{\n")).unwrap();
+    let declared = |threshold: &str| section.find(&format!(" {threshold}: "));
+    let schema: serde_json::Value = serde_json::from_str(&schema_json()).unwrap();
+    let defaults = serde_json::to_value(keytrail::config::Config::default().detect).unwrap();
+    let mut rows: Vec<_> = defaults[name].as_object().unwrap().iter().collect();
+    rows.retain(|(threshold, _)| *threshold != "enabled");
+    rows.sort_by_key(|(threshold, _)| declared(threshold));
+    let described = &schema["$defs"][kind]["properties"];
+    let mut table = "| threshold | default | |\n| --- | --- | --- |\n".to_owned();
+    for (threshold, default) in rows {
+        let text = described[threshold]["description"].as_str().unwrap();
+        table.push_str(&format!("| `{threshold}` | {default} | {text} |\n"));
+    }
+    table
+}
+
 /// `schemas/controls.toml` lists under `section` exactly what the code names, and for each the controls that it names.
 fn check_controls<'a>(section: &str, own: impl ExactSizeIterator<Item = (&'a str, &'a [&'a str])>) {
     let text = fs::read_to_string("schemas/controls.toml").unwrap();
