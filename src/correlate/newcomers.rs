@@ -1,9 +1,9 @@
-//! Who appeared in a network for the first time: what one identity alone cannot tell.
+//! Who appeared in a network for the first time, machines and people: what one identity alone cannot tell.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Dimension, Profile, Sighting};
-use crate::model::{Changes, Kept, Micros, Uid};
+use crate::model::{ActorType, Changes, Kept, Micros, Uid};
 
 /// How many identities of one network are remembered: more are a shared way out, and one more says nothing.
 const OF_NETWORK_MAX: usize = 32;
@@ -25,6 +25,8 @@ pub struct Newcomer {
     pub at: Micros,
     /// Whether it had steady networks before.
     pub habits: bool,
+    /// Whether it is a person.
+    pub person: bool,
 }
 
 /// Newcomers by network.
@@ -42,7 +44,13 @@ impl Newcomers {
 
     /// Notes `sighting` if its identity was never seen in its network, as `before` knows it.
     pub fn add(&mut self, sighting: &Sighting, before: Option<&Profile>) {
-        let (Some(identity), Some(network)) = (sighting.profiled(), &sighting.network) else {
+        let person = sighting.by.actor_type == ActorType::Human;
+        let identity = if person {
+            Some(&sighting.by.identity_uid)
+        } else {
+            sighting.profiled()
+        };
+        let (Some(identity), Some(network)) = (identity, &sighting.network) else {
             return;
         };
         if before.is_some_and(|known| known.stats(Dimension::Network, network).is_some()) {
@@ -65,6 +73,7 @@ impl Newcomers {
             tenant: sighting.tenant_uid.clone(),
             at: sighting.event_time,
             habits,
+            person,
         });
     }
 

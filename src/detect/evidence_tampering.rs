@@ -18,9 +18,9 @@ pub struct Params {
 /// Operations that stop, blind or remove a log or what watches it, by service; empty where the operation names it.
 ///
 /// Sources: MITRE ATT&CK T1562.008 and T1070; AWS CloudTrail, GuardDuty, Config, CloudWatch Logs and Security Hub API
-/// references; Azure Monitor, "Diagnostic settings"; Azure Network Watcher, "Flow logs". Not here: operations that a
+/// references; AWS Organizations user guide, "Leave an organization" (the organization's trail ends for the account); Azure Monitor, "Diagnostic settings"; Azure Network Watcher, "Flow logs". Not here: operations that a
 /// deployment calls all day to change how a log is kept.
-const BLINDING: [(&str, &str); 27] = [
+const BLINDING: [(&str, &str); 28] = [
     ("DeleteDetector", "guardduty"),
     ("DeleteDeliveryChannel", "config"),
     ("DeleteConfigurationRecorder", "config"),
@@ -35,6 +35,7 @@ const BLINDING: [(&str, &str); 27] = [
     ("DisassociateFromAdministratorAccount", "guardduty"),
     ("DisassociateFromMasterAccount", "guardduty"),
     ("DisassociateMembers", "guardduty"),
+    ("LeaveOrganization", "organizations"),
     ("PutEventSelectors", "cloudtrail"),
     ("StopConfigurationRecorder", "config"),
     ("StopEventDataStoreIngestion", "cloudtrail"),

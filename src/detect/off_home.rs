@@ -4,10 +4,11 @@
 //! never leave it, unless somebody takes them out. A workload that changes its way out (another gateway, another address)
 //! leaves the old one behind; a stolen credential is used from both places. So it fires when an identity with steady
 //! networks goes on at home after one of its workloads was first seen elsewhere; or at once, without any history, if the
-//! client elsewhere is one that the identity never used. Functions that change their address by the hour have no home.
+//! client elsewhere is one that the identity never used. Functions that change their address by the hour have no home. A
+//! workload that was never seen in any network has none that could be told, but it is surely not where only people work.
 
 use super::{Before, Detector, Verdict, learning, no_surer_than};
-use crate::correlate::{Dimension, Home, Sighting};
+use crate::correlate::{Dimension, Home, Newcomer, Sighting};
 use crate::model::{Confidence, Micros, Severity, Uid, Why};
 
 /// What is home.
@@ -49,6 +50,9 @@ impl Detector for OffHome {
         let workload = sighting.by.workload_uid.as_ref()?;
         let network = sighting.network.as_ref()?;
         let homes = before.profile.whereabouts.homes(workload);
+        if homes.is_empty() {
+            return among_people(sighting, before, workload, network);
+        }
         let home = self.home(homes, network, sighting.event_time)?;
         let here = homes.iter().find(|home| home.network == *network);
         if here.is_some_and(|here| here.events >= home.events) {
@@ -142,4 +146,49 @@ impl OffHome {
             })
             .max_by_key(|home| home.events)
     }
+}
+
+/// What there is to say of a workload's first use from a network, if nobody but people came there before.
+fn among_people(
+    sighting: &Sighting,
+    before: &Before<'_>,
+    workload: &Uid,
+    network: &Uid,
+) -> Option<Verdict> {
+    let own = sighting.profiled()?;
+    let others: Vec<&Newcomer> = before
+        .newcomers
+        .iter()
+        .filter(|newcomer| newcomer.identity != *own)
+        .collect();
+    if others.is_empty() || !others.iter().all(|newcomer| newcomer.person) {
+        return None;
+    }
+    let people: Vec<&str> = others
+        .iter()
+        .map(|one| one.identity.as_ref())
+        .take(3)
+        .collect();
+    Some(Verdict {
+        key: network.clone(),
+        severity: Severity::High,
+        confidence: no_surer_than(sighting, Confidence::Probable),
+        title: format!("used from {network}, where only people work"),
+        summary: format!(
+            "The credential of {workload} called {} from {network}, from where so far only people came: {}.",
+            sighting.operation,
+            people.join(", "),
+        ),
+        why: vec![Why {
+            dimension: Uid::from("workload_network"),
+            observed: network.to_string(),
+            expected: "a network of machines".to_owned(),
+            window_days: 0,
+            n: others.len() as u64,
+            bits: None,
+        }],
+        related_uids: std::iter::once(workload.clone())
+            .chain(sighting.by.session_uid.clone())
+            .collect(),
+    })
 }
