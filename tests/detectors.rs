@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use folders::folders;
 use keytrail::detect;
-use keytrail::engine::Engine;
+use keytrail::engine::{Engine, Loaded, News};
 use keytrail::model::{Position, RawRecord};
 use serde_json::{Value, json};
 
@@ -62,6 +62,58 @@ fn every_case_gives_what_it_must() {
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     println!("{cases}/{cases} cases");
+}
+
+/// Each case in one epoch, and in many with a restart after each, gives the same revisions of the same findings.
+#[test]
+fn cuts_and_restarts_change_nothing() {
+    let mut wrong = Vec::new();
+    let mut revisions = 0;
+    for detector in folders(Path::new("tests/detectors")) {
+        for (turn, case) in folders(&detector).into_iter().enumerate() {
+            let records = records(&read(&case.join("events.json")));
+            let whole = news(&records, &[]);
+            // Uneven parts, the last of which holds what the case is about: most of what comes before is history.
+            let last = records.len().saturating_sub(3 + turn);
+            let cuts = [
+                records.len() / 3,
+                records.len() * 2 / 3,
+                last,
+                last + 1,
+                last + 2,
+            ];
+            let parts = news(&records, &cuts);
+            revisions += whole.len();
+            if whole != parts {
+                wrong.push(format!("{}:\n  {whole:?}\n  {parts:?}", case.display()));
+            }
+        }
+    }
+    assert!(revisions > 100, "{revisions} revisions");
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Everything that is told of `records`, which are cut before each of `cuts`, with a restart at each.
+fn news(records: &[RawRecord], cuts: &[usize]) -> Vec<News> {
+    let lanes = estate::lanes(records);
+    let mut engine = Engine::new(estate::params());
+    let mut written = Vec::new();
+    let mut told = Vec::new();
+    let ends = cuts.iter().copied().chain([records.len()]);
+    let mut begin = 0;
+    for (epoch, end) in (1..).zip(ends) {
+        let end = end.clamp(begin, records.len());
+        let last = end == records.len();
+        let context = estate::context(epoch, &lanes, last);
+        told.extend(estate::apply(&mut engine, &records[begin..end], &context).news);
+        if last {
+            break;
+        }
+        written.push(engine.state(epoch == 1).to_bytes());
+        engine = Engine::restore(estate::params(), &Loaded(written.clone())).unwrap();
+        begin = end;
+    }
+    told
 }
 
 /// The findings of `detector` in their last revisions, as `expected.json` lists them.

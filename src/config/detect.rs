@@ -121,8 +121,8 @@ section! {
         denials_min: usize = 10,
         /// Different operations among them.
         operations_min: usize = 5,
-        /// An identity that is refused as much in more than so many of a thousand active hours is used to it.
-        usual_per_mille: u64 = 10,
+        /// In so many hours before as much makes it a habit.
+        usual_hours: u64 = 3,
     }
 }
 
@@ -293,8 +293,8 @@ section! {
         places_min: usize = 3,
         /// Secrets read in them.
         reads_min: usize = 5,
-        /// An identity that reads from as many in more than so many of a thousand active hours is used to it.
-        usual_per_mille: u64 = 10,
+        /// In so many hours before as much makes it a habit.
+        usual_hours: u64 = 3,
     }
 }
 

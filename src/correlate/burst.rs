@@ -1,12 +1,13 @@
 //! What means something only when many come at once: what was refused, which places secrets were read from.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Micros, Uid};
 
-/// How many events of the last minutes are remembered. A burst larger than this is counted as one of this size.
+/// How many different values and how many events of the last minutes are remembered. A burst larger than this is counted as
+/// one of this size.
 const RECENT_MAX: usize = 64;
 
 /// Sizes are remembered by powers of two: 1, 2–3, 4–7 … and everything from 128 on.
@@ -18,7 +19,10 @@ const SIZES: usize = 8;
 /// burst, and somebody who tries thirty doors is a large one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Burst {
-    recent: VecDeque<(Micros, Uid)>,
+    /// The last time of each value.
+    recent: Vec<(Micros, Uid)>,
+    /// When the last events were, whatever their value.
+    times: VecDeque<Micros>,
     /// Hours by the size of their largest burst.
     hours: [u32; SIZES],
     /// The last hour with an event, and the size of its largest burst so far: not among `hours` yet.
@@ -36,16 +40,14 @@ pub struct Crowd {
 impl Burst {
     /// What an event with `value` at `at` makes of the `window` before it, in microseconds.
     pub fn with(&self, at: Micros, value: &Uid, window: i64) -> Crowd {
-        let within = || {
-            self.recent
-                .iter()
-                .filter(|(time, _)| *time <= at && at.since(*time) < window)
-        };
-        let mut values: BTreeSet<&Uid> = within().map(|(_, value)| value).collect();
-        values.insert(value);
+        let within = |time: &Micros| *time <= at && at.since(*time) < window;
+        let others = self
+            .recent
+            .iter()
+            .filter(|(time, other)| within(time) && other != value);
         Crowd {
-            events: within().count() + 1,
-            values: values.len(),
+            events: self.times.iter().filter(|time| within(time)).count() + 1,
+            values: others.count() + 1,
         }
     }
 
@@ -71,11 +73,17 @@ impl Burst {
             }
             None => self.last = Some((at.hour(), size)),
         }
-        self.recent.retain(|(time, _)| at.since(*time) < window);
+        self.recent
+            .retain(|(time, other)| at.since(*time) < window && other != value);
+        self.times.retain(|time| at.since(*time) < window);
         if self.recent.len() >= RECENT_MAX {
-            self.recent.pop_front();
+            self.recent.remove(0);
         }
-        self.recent.push_back((at, value.clone()));
+        if self.times.len() >= RECENT_MAX {
+            self.times.pop_front();
+        }
+        self.recent.push((at, value.clone()));
+        self.times.push_back(at);
     }
 }
 
@@ -107,6 +115,19 @@ mod tests {
         let later = Micros(Micros::HOUR + WINDOW + Micros::MINUTE);
         let crowd = burst.with(later, &Uid::from("b"), WINDOW);
         assert_eq!((crowd.events, crowd.values), (1, 1));
+    }
+
+    #[test]
+    fn repetition_pushes_nothing_out() {
+        let mut burst = Burst::default();
+        fill(&mut burst, 1, &["a", "b", "c"]);
+        fill(&mut burst, 1, &["d"; 200]);
+        let crowd = burst.with(
+            Micros(Micros::HOUR + 200 * Micros::SECOND),
+            &Uid::from("e"),
+            WINDOW,
+        );
+        assert_eq!(crowd.values, 5);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What is known of an identity and of a credential: what its last version says, and what detectors hold its use against.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,9 +9,11 @@ use crate::model::{Action, CredentialKind, Day, Micros, Uid};
 /// How many grants of one identity are remembered to know what is left after one is revoked.
 const GRANTS_MAX: usize = 256;
 
-/// How many of those who acted through one identity are remembered, and how many of its keys. What is judged by them is
-/// whether all of them are of one sort, so a longer list would say no more.
+/// How many of those who acted through one identity are remembered; beyond it the one who came first is forgotten.
 const WIELDERS_MAX: usize = 32;
+
+/// How many keys of one identity are remembered. Beyond it the one goes that ended first; one more live key than this is
+/// not remembered.
 const KEYS_MAX: usize = 16;
 
 /// How many clients of one credential are remembered.
@@ -69,8 +71,11 @@ pub struct KnownIdentity {
     pub used: Option<(u8, Uid)>,
     /// Since when it is disabled or deleted.
     pub ended_at: Option<Micros>,
-    /// Who acted through it: the identity before it in a chain, or itself where it stands alone.
-    pub wielders: BTreeSet<Uid>,
+    /// Who acted through it, in the order in which they came: the identity before it in a chain, or itself where it
+    /// stands alone.
+    pub wielders: Vec<Uid>,
+    /// Whether a person ever acted through it, or is it.
+    pub used_by_people: bool,
     /// When it was first seen to act.
     pub first_wielded_at: Option<Micros>,
     /// Its long-lived credentials.
@@ -129,22 +134,47 @@ impl KnownIdentity {
         self.grants.retain(|_, (_, granted)| **granted != *reason);
     }
 
-    /// Whether `wielder` would be news, and there is room for it.
+    /// Whether nobody remembers that `wielder` acted through it.
     pub fn learns(&self, wielder: &Uid) -> bool {
-        self.wielders.len() < WIELDERS_MAX && !self.wielders.contains(wielder)
+        !self.wielders.contains(wielder)
     }
 
     /// Remembers that `wielder` acted through it at `at`.
     pub fn wielded_by(&mut self, wielder: &Uid, at: Micros) {
-        self.wielders.insert(wielder.clone());
+        if !self.learns(wielder) {
+            return;
+        }
+        if self.wielders.len() >= WIELDERS_MAX {
+            self.wielders.remove(0);
+        }
+        self.wielders.push(wielder.clone());
         self.first_wielded_at = self.first_wielded_at.or(Some(at));
+    }
+
+    /// Whether a long-lived credential is not remembered, and could be.
+    pub fn lacks_key(&self, uid: &Uid) -> bool {
+        let room = || self.keys.len() < KEYS_MAX || self.first_ended().is_some();
+        !self.keys.contains_key(uid) && room()
     }
 
     /// Remembers one of its long-lived credentials, if there is room.
     pub fn has_key(&mut self, uid: &Uid, key: Key) {
-        if self.keys.len() < KEYS_MAX || self.keys.contains_key(uid) {
-            self.keys.insert(uid.clone(), key);
+        if self.keys.len() >= KEYS_MAX && !self.keys.contains_key(uid) {
+            let Some(ended) = self.first_ended() else {
+                return;
+            };
+            self.keys.remove(&ended);
         }
+        self.keys.insert(uid.clone(), key);
+    }
+
+    /// The key that cannot be used for the longest time.
+    fn first_ended(&self) -> Option<Uid> {
+        let ended = self
+            .keys
+            .iter()
+            .filter_map(|(uid, key)| Some((key.ended_at?, uid)));
+        ended.min().map(|(_, uid)| uid.clone())
     }
 
     /// Since when none of its access keys can be used. Nothing if none is known, or one can.
@@ -222,7 +252,8 @@ impl KnownCredential {
         known.is_none_or(|place| self.clients[place].last_day < day)
     }
 
-    /// Notes a use by a client in a network. Beyond a number of them the one that was seen longest ago is forgotten.
+    /// Notes a use by a client in a network. Beyond a number of them the one that was seen on the fewest days is
+    /// forgotten: a workload stays, and those who pass by go.
     pub fn used_by(&mut self, family: &Uid, network: &Uid, day: Day) {
         if let Some(place) = self.client(family, network) {
             let client = &mut self.clients[place];
@@ -231,7 +262,10 @@ impl KnownCredential {
             return;
         }
         if self.clients.len() >= CLIENTS_MAX {
-            let oldest = (0..self.clients.len()).min_by_key(|place| self.clients[*place].last_day);
+            let oldest = (0..self.clients.len()).min_by_key(|place| {
+                let client = &self.clients[*place];
+                (client.days, client.last_day)
+            });
             if let Some(oldest) = oldest {
                 self.clients.remove(oldest);
             }

@@ -8,7 +8,7 @@ use crate::model::{ActorType, Changes, Kept, Micros, Uid};
 /// How many identities of one network are remembered: more are a shared way out, and one more says nothing.
 const OF_NETWORK_MAX: usize = 32;
 
-/// How many networks are remembered. Beyond it nothing is told of a further one, and it is counted.
+/// How many networks are remembered. Beyond it the sixteenth to which nobody came for longest is forgotten and counted.
 const NETWORKS_MAX: usize = 1_000_000;
 
 /// Networks in which an identity has habits: it was active in at least so many hours before.
@@ -37,7 +37,7 @@ pub struct Newcomers {
 }
 
 impl Newcomers {
-    /// Who came to `network`, the earliest first.
+    /// Who came to `network`, in the order in which it was noticed.
     pub fn of(&self, network: &Uid) -> &[Newcomer] {
         self.of.get(network).map_or(&[], Vec::as_slice)
     }
@@ -57,24 +57,45 @@ impl Newcomers {
             return;
         }
         let known = self.of(network);
-        if known.len() >= OF_NETWORK_MAX || known.iter().any(|one| one.identity == *identity) {
+        // Machines count for more: where they work is not where only people do.
+        let full = known.len() >= OF_NETWORK_MAX;
+        let place = known.iter().position(|one| full && !person && one.person);
+        if (full && place.is_none()) || known.iter().any(|one| one.identity == *identity) {
             return;
         }
         if known.is_empty() && self.of.len() >= NETWORKS_MAX {
-            self.evicted += 1;
-            return;
+            self.forget();
         }
         let habits = before.is_some_and(|known| {
             let networks = known.values(Dimension::Network);
             known.hours >= HABIT_HOURS_MIN && networks.bits() >= HABIT_BITS_MIN
         });
-        self.of.entry(network, Vec::new).push(Newcomer {
+        let of = self.of.entry(network, Vec::new);
+        if let Some(place) = place {
+            of.remove(place);
+        }
+        of.push(Newcomer {
             identity: identity.clone(),
             tenant: sighting.tenant_uid.clone(),
             at: sighting.event_time,
             habits,
             person,
         });
+    }
+
+    fn forget(&mut self) {
+        let last = |newcomers: &[Newcomer]| newcomers.iter().map(|one| one.at).max();
+        let mut oldest: Vec<(Option<Micros>, Uid)> = self
+            .of
+            .unordered()
+            .map(|(network, newcomers)| (last(newcomers), network.clone()))
+            .collect();
+        oldest.sort();
+        oldest.truncate(NETWORKS_MAX / 16 + 1);
+        for (_, network) in oldest {
+            self.of.remove(&network);
+            self.evicted += 1;
+        }
     }
 
     /// What must survive a restart: changes since the last call, or everything if `all`.

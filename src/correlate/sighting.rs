@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ActorType, Attribution, Change, CredentialKind, Micros, Provider, Tie, Uid};
+use crate::model::{
+    ActorType, Attribution, Change, CredentialKind, IdentityKind, Micros, Provider, Tie, Uid,
+};
 
 /// One attributed event, waiting for the watermark or just passed by it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,11 +98,16 @@ impl Sighting {
         }
     }
 
-    /// The machine identity that was used, by whomever: its own doing, or a person's with it.
+    /// The machine identity that was used, by whomever: its own doing, or a person's with it. A user of IAM may be a
+    /// machine at other times.
     pub fn wielded(&self) -> Option<&Uid> {
-        match self.by.actor_type {
+        let by = &self.by;
+        match by.actor_type {
             ActorType::Provider | ActorType::Anonymous => None,
-            _ => self.by.nhi_uid.as_ref(),
+            ActorType::Human if by.identity_kind == IdentityKind::IamUser => {
+                by.nhi_uid.as_ref().or(Some(&by.identity_uid))
+            }
+            _ => by.nhi_uid.as_ref(),
         }
     }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::profile::Values;
 use crate::model::{Micros, Uid};
 
-/// How many workloads of one identity have a home. Beyond it a further one has none: it is not judged.
+/// How many workloads of one identity have a home. Beyond it the one that was seen longest ago is forgotten: instances and
+/// tasks come and go.
 const WORKLOADS_MAX: usize = 64;
 
 /// How many networks of one workload are remembered; the one that was used longest ago goes first.
@@ -84,8 +85,15 @@ impl Whereabouts {
         let Some(credential) = credential else {
             return;
         };
+        // A pair is noted when the network changes: while it stays, nothing is new.
+        let here = self
+            .lately
+            .iter()
+            .find(|other| other.credential == *credential && other.network == *network)
+            .map_or(Micros::MIN, |other| other.at);
         let pairs: Vec<Uid> = self
             .at_once(credential, network, at)
+            .filter(|other| other.at >= here)
             .map(|other| pair(&other.network, network))
             .collect();
         for pair in pairs {
@@ -115,7 +123,15 @@ impl Whereabouts {
 
     fn add_home(&mut self, workload: &Uid, network: &Uid, at: Micros) {
         if self.homes.len() >= WORKLOADS_MAX && !self.homes.contains_key(workload) {
-            return;
+            let last_seen = |homes: &[Home]| homes.iter().map(|home| home.last_seen_at).max();
+            let oldest = self
+                .homes
+                .iter()
+                .min_by_key(|(_, homes)| last_seen(homes))
+                .map(|(workload, _)| workload.clone());
+            if let Some(oldest) = oldest {
+                self.homes.remove(&oldest);
+            }
         }
         let homes = self.homes.entry(workload.clone()).or_default();
         if let Some(home) = homes.iter_mut().find(|home| home.network == *network) {

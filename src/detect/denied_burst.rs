@@ -2,7 +2,7 @@
 //!
 //! Whoever has found a credential does not know what it may do, and tries. A program that lost a permission is refused the
 //! same few operations again and again, which is no burst: different operations count, not calls. An identity that
-//! is refused so much in more than one of a hundred of its hours (an inventory tool without all rights) is used to it.
+//! was refused as much in a few hours before (an inventory tool without all rights) is used to it.
 
 use super::{Before, Detector, Verdict, no_surer_than};
 use crate::correlate::Sighting;
@@ -15,8 +15,8 @@ pub struct Params {
     pub denials_min: usize,
     /// Different operations among them.
     pub operations_min: usize,
-    /// Such hours that are a habit, of a thousand active ones.
-    pub usual_per_mille: u64,
+    /// So many such hours before are a habit.
+    pub usual_hours: u64,
 }
 
 const KEY: &str = "refusals";
@@ -53,7 +53,7 @@ impl Detector for DeniedBurst {
             .profile
             .denials
             .hours_with(crowd.values, sighting.event_time);
-        if alike * 1_000 > before.profile.hours * self.0.usual_per_mille {
+        if alike >= self.0.usual_hours {
             return None;
         }
         Some(Verdict {

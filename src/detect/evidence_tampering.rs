@@ -18,8 +18,9 @@ pub struct Params {
 /// Operations that stop, blind or remove a log or what watches it, by service; empty where the operation names it.
 ///
 /// Sources: MITRE ATT&CK T1562.008 and T1070; AWS CloudTrail, GuardDuty, Config, CloudWatch Logs and Security Hub API
-/// references; AWS Organizations user guide, "Leave an organization" (the organization's trail ends for the account); Azure Monitor, "Diagnostic settings"; Azure Network Watcher, "Flow logs". Not here: operations that a
-/// deployment calls all day to change how a log is kept.
+/// references; AWS Organizations user guide, "Leave an organization" (the organization's trail ends for the account);
+/// Azure Monitor, "Diagnostic settings"; Azure Network Watcher, "Flow logs". Not here: operations that a deployment calls
+/// all day to change how a log is kept.
 const BLINDING: [(&str, &str); 28] = [
     ("DeleteDetector", "guardduty"),
     ("DeleteDeliveryChannel", "config"),
@@ -78,7 +79,12 @@ impl Detector for EvidenceTampering {
         let known = before
             .profile
             .stats(Dimension::Operation, &sighting.operation);
-        let days = known.map_or(0, |stats| stats.days);
+        // What was refused, or done in another account, is no habit here.
+        let tenant = sighting.tenant_uid.as_ref();
+        let here = tenant.and_then(|tenant| before.profile.stats(Dimension::Tenant, tenant));
+        let days = known
+            .filter(|_| here.is_some())
+            .map_or(0, |stats| stats.sleep.days);
         if days >= self.0.habit_days {
             return None;
         }

@@ -47,10 +47,11 @@ impl Detector for FanOut {
         surprise(Dimension::Network, sighting, before.profile)?;
         let own = sighting.profiled()?;
         let from = sighting.event_time.plus(-self.0.hours * Micros::HOUR);
-        let (fresh, residents): (Vec<&Newcomer>, Vec<&Newcomer>) = before
+        let (came, residents): (Vec<&Newcomer>, Vec<&Newcomer>) = before
             .newcomers
             .iter()
-            .partition(|newcomer| newcomer.at >= from && newcomer.habits);
+            .partition(|newcomer| newcomer.at >= from);
+        let fresh: Vec<&Newcomer> = came.into_iter().filter(|one| one.habits).collect();
         let mut tenants: Vec<Option<&Uid>> = fresh.iter().map(|one| one.tenant.as_ref()).collect();
         tenants.sort();
         tenants.dedup();

@@ -3,7 +3,7 @@
 //! A machine has no browser, does not sign in to the console and gives no second factor. When one that never showed such a
 //! sign does, or when a person assumes a role that so far only machines used, the credential is with a person: a colleague
 //! in a hurry, or somebody else. Who may use it is then nobody's decision any more, and no action can be led back to one
-//! person. Identities that people always shared, and roles that people assume, are used to it.
+//! person. It is told once of each: identities that people ever used are used to it.
 
 use super::{Before, Detector, Verdict, learning, no_surer_than};
 use crate::correlate::{Dimension, Sighting};
@@ -52,7 +52,7 @@ impl Detector for HumanUse {
             return None;
         }
         let days = before.profile.age_days(sighting.event_time);
-        let machine = sighting.by.nhi_uid.as_ref()?;
+        let machine = sighting.wielded()?;
         Some(Verdict {
             key: machine.clone(),
             severity: Severity::Medium,
@@ -84,14 +84,11 @@ impl Detector for HumanUse {
     }
 }
 
-/// What says that a person is at work: who acts, if it is one who never did so before, else a sign in the record.
+/// What says that a person is at work: who acts, if no person ever did, else a sign in the record.
 fn sign(sighting: &Sighting, before: &Before<'_>) -> Option<String> {
     if sighting.by.actor_type == ActorType::Human {
-        let person = &sighting.by.identity_uid;
-        let known = before
-            .acting
-            .is_some_and(|acting| acting.wielders.contains(person));
-        return (!known).then(|| person.to_string());
+        let known = before.acting.is_some_and(|acting| acting.used_by_people);
+        return (!known).then(|| sighting.by.identity_uid.to_string());
     }
     sighting.person.as_ref().map(ToString::to_string)
 }

@@ -5,7 +5,7 @@
 //! owns it now. Being used from elsewhere is told by other detectors.
 
 use super::{Before, Detector, Verdict, no_surer_than};
-use crate::correlate::Sighting;
+use crate::correlate::{Dimension, Sighting};
 use crate::model::{Confidence, Micros, Severity, Uid, Why};
 
 /// How long the question is open.
@@ -36,11 +36,12 @@ impl Detector for Leaver {
     }
 
     fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {
-        let left = before.maker.and_then(|maker| maker.ended_at)?;
-        let maker = before.made_by()?;
+        // Machines make identities too, and are replaced: nothing leaves with them.
+        let person = before.maker.filter(|maker| maker.used_by_people)?;
+        let (left, maker) = (person.ended_at?, before.made_by()?);
         let at = sighting.event_time;
         let since = at.since(left);
-        let used_before = before.profile.hours > 0 && before.profile.last_seen_at > left;
+        let used_before = last_use(sighting, before).is_some_and(|last| last > left);
         if !sighting.success || used_before || !(1..=self.0.days_max * Micros::DAY).contains(&since)
         {
             return None;
@@ -71,5 +72,20 @@ impl Detector for Leaver {
 
     fn continues(&self, key: &str, _: &Sighting, before: &Before<'_>) -> bool {
         before.made_by().is_some_and(|maker| **maker == *key)
+    }
+}
+
+/// When what the leaver made was last used: the credential, if they made that, else the identity.
+fn last_use(sighting: &Sighting, before: &Before<'_>) -> Option<Micros> {
+    let made_key = before
+        .credential
+        .is_some_and(|known| known.created_by.is_some());
+    let credential = sighting.credential_uid().filter(|_| made_key);
+    match credential {
+        Some(credential) => {
+            let stats = before.profile.stats(Dimension::Credential, credential);
+            stats.map(|stats| stats.last_seen_at)
+        }
+        None => before.acting?.last_use.as_ref().map(|(last, _)| *last),
     }
 }

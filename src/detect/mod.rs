@@ -101,7 +101,7 @@ pub struct Before<'a> {
     pub credential: Option<&'a KnownCredential>,
     /// Who made the credential, else the acting identity.
     pub maker: Option<&'a KnownIdentity>,
-    /// Who came to the event's network for the first time, in that order; this event's identity included.
+    /// Who came to the event's network for the first time; this event's identity included.
     pub newcomers: &'a [Newcomer],
     /// Whom each of the event's changes is about, in their order.
     pub targets: &'a [Option<Uid>],

@@ -36,7 +36,9 @@ impl Sweep for NeverUsed {
 
     fn look(&self, subject: &Subject<'_>) -> Vec<Word> {
         let known = subject.known;
-        let Some(made) = known.created_at.filter(|_| known.last_use.is_none()) else {
+        // Of one whose making was not seen nobody knows what came before.
+        let unused = known.created_event.is_some() && known.last_use.is_none();
+        let Some(made) = known.created_at.filter(|_| unused) else {
             return Vec::new();
         };
         let days = subject.days_since(made);

@@ -156,12 +156,13 @@ fn among_people(
     network: &Uid,
 ) -> Option<Verdict> {
     let own = sighting.profiled()?;
+    let known = before.profile.stats(Dimension::Network, network).is_some();
     let others: Vec<&Newcomer> = before
         .newcomers
         .iter()
         .filter(|newcomer| newcomer.identity != *own)
         .collect();
-    if others.is_empty() || !others.iter().all(|newcomer| newcomer.person) {
+    if known || others.is_empty() || !others.iter().all(|newcomer| newcomer.person) {
         return None;
     }
     let people: Vec<&str> = others

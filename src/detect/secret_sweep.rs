@@ -1,8 +1,8 @@
 //! `secret-sweep`: an identity reads secrets from many services or regions within an hour.
 //!
 //! A program reads the secrets it needs from where they are kept. Whoever reads them in every region and every store is
-//! collecting. An identity that does so in more than one of a hundred of its hours (a tool that copies or counts secrets)
-//! is used to it. Decryption and tokens of registries are left out: everything that works with encrypted data calls them.
+//! collecting. An identity that did so in a few hours
+//! before (a tool that copies or counts secrets) is used to it. Decryption and tokens of registries are left out: everything that works with encrypted data calls them.
 
 use super::{Before, Detector, Verdict, no_surer_than};
 use crate::correlate::Sighting;
@@ -15,8 +15,8 @@ pub struct Params {
     pub places_min: usize,
     /// Secrets read in them.
     pub reads_min: usize,
-    /// Such hours that are a habit, of a thousand active ones.
-    pub usual_per_mille: u64,
+    /// So many such hours before are a habit.
+    pub usual_hours: u64,
 }
 
 const KEY: &str = "secrets";
@@ -51,7 +51,7 @@ impl Detector for SecretSweep {
             .profile
             .secrets
             .hours_with(crowd.values, sighting.event_time);
-        if alike * 1_000 > before.profile.hours * self.0.usual_per_mille {
+        if alike >= self.0.usual_hours {
             return None;
         }
         Some(Verdict {

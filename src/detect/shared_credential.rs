@@ -45,7 +45,9 @@ impl Detector for SharedCredential {
     fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {
         let uid = sighting.credential_uid()?;
         let known = before.credential?;
-        if known.clients.len() < self.0.workloads_min {
+        // It is told when one more has become a habit, and not again every day.
+        let fresh = known.clients.iter().any(|one| one.days == self.0.days_min);
+        if !fresh || known.clients.len() < self.0.workloads_min {
             return None;
         }
         let today = sighting.event_time.day().0;
@@ -63,9 +65,7 @@ impl Detector for SharedCredential {
             values.len()
         };
         let (networks, clients) = (count(|one| &one.network), count(|one| &one.family));
-        // It is told when one more has become a habit, and not again every day.
-        let fresh = workloads.iter().any(|one| one.days == self.0.days_min);
-        if !fresh || networks < self.0.workloads_min || clients < self.0.clients_min {
+        if networks < self.0.workloads_min || clients < self.0.clients_min {
             return None;
         }
         let each: Vec<String> = workloads

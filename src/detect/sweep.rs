@@ -2,13 +2,13 @@
 //!
 //! Detectors are asked about events; a sweep is asked about every machine identity at the beginning of each day (UTC), with
 //! what is known of it then. It says how grave the matter is by a level that only rises: a finding has one revision for each
-//! level, and is closed when the sweep has nothing to say any more.
+//! level, and is closed when the matter is over: the identity was used, the key was changed, either was removed.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlate::KnownIdentity;
+use crate::correlate::{KnownIdentity, Standing};
 use crate::model::{Confidence, Day, Micros, Severity, Uid, Why};
 
 /// Kinds of identities that a sweep is asked about: machines that a customer owns and can remove.
@@ -39,11 +39,11 @@ impl Subject<'_> {
     /// Whether it is a machine that can still be used and that nobody keeps under another id.
     pub fn judged(&self) -> bool {
         let known = self.known;
-        // A user without a key is a person, or cannot do anything.
+        // A user without a key that can be used is a person, or cannot do anything.
         let person =
             known.kind == "iam_user" && !known.keys.values().any(|key| key.ended_at.is_none());
         KINDS.contains(&known.kind.as_str())
-            && known.ended_at.is_none()
+            && known.standing == Standing::Active
             && known.merged_into.is_none()
             && !person
     }

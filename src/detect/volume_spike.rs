@@ -57,9 +57,7 @@ impl Detector for VolumeSpike {
             usual.saturating_mul(self.0.usual_factor),
             busiest.saturating_mul(self.0.busiest_factor),
         ];
-        // The event that makes it a spike says so; those after it join.
-        let first = most.iter().max().is_some_and(|most| events == most + 1);
-        if !first
+        if most.iter().any(|most| events <= *most)
             || learning(
                 before.profile,
                 sighting,

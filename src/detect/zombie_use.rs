@@ -7,7 +7,7 @@
 
 use super::{Before, Detector, Verdict, no_surer_than};
 use crate::correlate::Sighting;
-use crate::model::{Confidence, CredentialKind, Method, Micros, Severity, Uid, Why};
+use crate::model::{ActorType, Confidence, CredentialKind, Method, Micros, Severity, Uid, Why};
 
 /// What is shortly after.
 #[derive(Clone, Debug)]
@@ -115,13 +115,12 @@ fn ended(sighting: &Sighting, before: &Before<'_>) -> Option<Ended> {
             });
         }
     }
-    // A session of the console was not obtained with a key.
-    let at = before
-        .origin
-        .filter(|_| session && by.method != Method::ConsoleSignIn)?;
+    // What a person does begins at the console as a rule, and needs no key.
+    let person = by.actor_type == ActorType::Human || by.method == Method::ConsoleSignIn;
+    let origin = before.origin.filter(|_| session && !person)?;
     Some(Ended {
         what: by.origin_uid.clone(),
-        at: at.without_access_keys_since()?,
+        at: origin.without_access_keys_since()?,
         how: ", through a session, with no key of it left",
     })
 }

@@ -85,7 +85,9 @@ fn person(event: &AuditEvent<'_>) -> Option<&'static str> {
         }
     }
     let agent = event.network.user_agent.as_deref()?;
-    agent.starts_with("Mozilla/").then_some("browser")
+    // PowerShell calls itself Mozilla too.
+    let browser = agent.starts_with("Mozilla/") && !agent.contains("PowerShell");
+    browser.then_some("browser")
 }
 
 /// The first product of a user agent, without its version: `aws-cli/2.15.0 …` → `aws-cli`. Evidence only, because callers

@@ -3,7 +3,7 @@
 
 use super::Engine;
 use crate::correlate::{Key, KnownCredential, KnownIdentity, Sighting};
-use crate::model::{Action, Change, Micros, Uid};
+use crate::model::{Action, ActorType, Change, Micros, Uid};
 
 /// How many identities, and how many credentials, are remembered. Beyond it a new one is told anew each time it acts, as
 /// version 1, and counted: what is known of the others stays.
@@ -133,11 +133,14 @@ impl Engine {
     pub(super) fn used(&mut self, sighting: &Sighting) {
         let (by, at) = (&sighting.by, sighting.event_time);
         let wielder = sighting.wielder().unwrap_or(&by.acting_uid);
-        let known = self.identities.get(&by.acting_uid);
-        if known.is_some_and(|known| known.learns(wielder))
+        let person = by.actor_type == ActorType::Human;
+        let news =
+            |known: &KnownIdentity| known.learns(wielder) || (person && !known.used_by_people);
+        if self.identities.get(&by.acting_uid).is_some_and(news)
             && let Some(known) = self.identities.get_mut(&by.acting_uid)
         {
             known.wielded_by(wielder, at);
+            known.used_by_people |= person;
         }
         if sighting.success && !sighting.foreign_copy {
             for identity in &by.chain {
@@ -161,6 +164,8 @@ impl Engine {
             .zip(sighting.network.as_ref());
         let client = client.filter(|(family, network)| known.meets(family, network, at.day()));
         let fresh = known.first_used_at.is_none();
+        let identity = self.identities.get(&known.identity);
+        let lacks = identity.is_some_and(|identity| identity.lacks_key(credential));
         if (fresh || client.is_some())
             && let Some(known) = self.credentials.get_mut(credential)
         {
@@ -168,9 +173,9 @@ impl Engine {
             if let Some((family, network)) = client {
                 known.used_by(family, network, at.day());
             }
-            if fresh {
-                self.has_key(credential);
-            }
+        }
+        if lacks {
+            self.has_key(credential);
         }
     }
 

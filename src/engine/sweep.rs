@@ -16,6 +16,9 @@ use crate::model::{
 /// On how many days a tenant's logs are remembered to have told of anything: more than any window of a sweep.
 const LOGGED_DAYS_MAX: usize = 400;
 
+/// So many days in a row without any event are swept; those after them are passed over.
+const SILENT_DAYS_MAX: i32 = 400;
+
 /// How many matters of one identity are remembered that are over. Each has its own beginning, so an old one never comes
 /// again.
 const OVER_MAX: usize = 4;
@@ -240,10 +243,12 @@ impl Engine {
             self.sweeps.swept = Some(day);
             return;
         };
-        for today in swept.0.saturating_add(1)..=day.0 {
-            self.sweeps.swept = Some(Day(today));
+        // Longer after the last event no log covers any window, so nothing can be told.
+        let last = day.0.min(swept.0.saturating_add(SILENT_DAYS_MAX));
+        for today in swept.0.saturating_add(1)..=last {
             self.sweep(Day(today));
         }
+        self.sweeps.swept = Some(swept.max(day));
     }
 
     fn sweep(&mut self, today: Day) {

@@ -66,7 +66,7 @@ pub fn detectors() -> detect::Params {
         denied_burst: Some(detect::DeniedBurst {
             denials_min: 10,
             operations_min: 5,
-            usual_per_mille: 10,
+            usual_hours: 3,
         }),
         dormant: Some(detect::Dormant {
             warn_days: 45,
@@ -131,7 +131,7 @@ pub fn detectors() -> detect::Params {
         secret_sweep: Some(detect::SecretSweep {
             places_min: 3,
             reads_min: 5,
-            usual_per_mille: 10,
+            usual_hours: 3,
         }),
         shared_credential: Some(detect::SharedCredential {
             workloads_min: 3,

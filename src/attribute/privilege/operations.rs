@@ -17,9 +17,10 @@ pub(crate) fn of_operation(service: &str, operation: &str) -> Option<(u8, &'stat
 /// Operation, service (empty: the name is the service's own), tier, group. Sorted by operation, then service.
 ///
 /// `GetCallerIdentity` and `GetSessionToken` need no permission, so their use shows none. Whether a parameter was
-/// decrypted, or an instance was started with a role, the operation alone does not tell: it counts as if it was.
+/// decrypted, or an instance was started with a role, the operation alone does not tell: it counts as if it was. `SecretGet`
+/// is Key Vault's (Azure Key Vault, "Logging").
 #[rustfmt::skip]
-pub(super) static OPERATIONS: [(&str, &str, u8, &str); 133] = [
+pub(super) static OPERATIONS: [(&str, &str, u8, &str); 135] = [
     ("AddClientIDToOpenIDConnectProvider", "iam", 3, "PE-cred"),
     ("AddPermission", "lambda", 2, "EXF"),
     ("AddPermission", "sns", 2, "EXF"),
@@ -97,6 +98,7 @@ pub(super) static OPERATIONS: [(&str, &str, u8, &str); 133] = [
     ("RunInstances", "ec2", 3, "PE-pass"),
     ("RunTask", "ecs", 3, "PE-pass"),
     ("ScheduleKeyDeletion", "kms", 2, "DEF"),
+    ("SecretGet", "", 2, "SEC-read"),
     ("SendCommand", "ssm", 3, "PE-pass"),
     ("SetDefaultPolicyVersion", "iam", 3, "PE-self"),
     ("StartSession", "ssm", 3, "PE-pass"),
@@ -139,6 +141,7 @@ pub(super) static OPERATIONS: [(&str, &str, u8, &str); 133] = [
     ("microsoft.containerservice/managedclusters/listclusterusercredential/action", "", 2, "SEC-read"),
     ("microsoft.documentdb/databaseaccounts/listkeys/action", "", 2, "SEC-read"),
     ("microsoft.hybridcompute/machines/extensions/write", "", 3, "PE-pass"),
+    ("microsoft.insights/diagnosticsettings/delete", "", 2, "DEF"),
     ("microsoft.keyvault/vaults/accesspolicies/write", "", 2, "EXF"),
     ("microsoft.keyvault/vaults/write", "", 2, "EXF"),
     ("microsoft.logic/workflows/triggers/listcallbackurl/action", "", 2, "SEC-read"),
