@@ -4,7 +4,7 @@
 //! it, how many events have it right. It knows nothing of how the answers were found, and it judges no real lake: only
 //! of a made-up estate somebody knows the truth.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ const ANSWERS: [&str; 3] = ["identity_uid", "nhi_uid", "acting_uid"];
   keytrail simulate --out ./logs --labels ./labels.ndjson
   keytrail replay --from ./logs --data ./lake
   keytrail evaluate --data ./lake --labels ./labels.ndjson
-      how many events are booked on the right identity, and which stories were found")]
+      how many events are booked on the right identity, which stories were found, and how many findings are about others")]
 pub(super) struct Evaluate {
     #[command(flatten)]
     lake: Lake,
@@ -48,13 +48,13 @@ pub(super) struct Evaluate {
 /// One line of the table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Line {
-    /// What is summed up: all, a provider, the reasons of a provider, or a story.
+    /// What is summed up: all, a provider, the reasons of a provider, a story, or the findings of a detector.
     part: Part,
-    /// The answer that is judged, or the name of the story.
+    /// The answer that is judged, or the name of the story or detector.
     name: String,
     provider: Option<String>,
     verdict: String,
-    /// Rules that fired, or the detector of the story.
+    /// Rules that fired, the detector of the story, or the severity of the findings.
     reasons: Option<String>,
 }
 
@@ -64,6 +64,7 @@ enum Part {
     Provider,
     Reason,
     Story,
+    Finding,
 }
 
 /// How many events, or findings, a line counts, and one of them to look at.
@@ -80,11 +81,14 @@ impl Evaluate {
         let format = self.output.format();
         block_on(async {
             let session = Session::open(&self.lake.data).await?;
-            let counts = count(&session, &self.labels).await?;
+            let mut stories = BTreeSet::new();
+            let mut counts = count(&session, &self.labels, &mut stories).await?;
+            let noise = add_findings(&session, &mut counts, &stories).await?;
             let batch = table(&counts)?;
             let mut out = std::io::BufWriter::new(std::io::stdout());
             crate::query::write(&mut out, format, batch.schema(), &[batch])?;
             out.flush()?;
+            eprintln!("{noise}");
             verdict(&counts)
         })
     }
@@ -109,8 +113,9 @@ fn verdict(counts: &Counts) -> Result<()> {
     Ok(())
 }
 
-/// Reads the labels part by part and compares each part with the events.
-async fn count(session: &Session, labels: &Path) -> Result<Counts> {
+/// Reads the labels part by part and compares each part with the events. `stories` takes the identities that they are
+/// about.
+async fn count(session: &Session, labels: &Path, stories: &mut BTreeSet<String>) -> Result<Counts> {
     let file = File::open(labels)
         .with_context(|| format!("cannot read {}", labels.display()))
         .map_err(|error| Exit(2, format!("{error:#}")))?;
@@ -135,7 +140,7 @@ async fn count(session: &Session, labels: &Path) -> Result<Counts> {
         }
         session.register_rows("labels", Arc::clone(&schema), batches)?;
         add_answers(session, &mut counts).await?;
-        add_stories(session, &mut counts).await?;
+        add_stories(session, &mut counts, stories).await?;
     }
     if counts.is_empty() {
         let text = format!(
@@ -242,9 +247,14 @@ const STORIES: &str = "SELECT s.story, s.detector, s.identity_uid, s.first_event
     WHERE s.detector IS NOT NULL GROUP BY s.story, s.detector, s.identity_uid, s.first_event_uid \
     ORDER BY s.story, s.identity_uid";
 
-async fn add_stories(session: &Session, counts: &mut Counts) -> Result<()> {
+async fn add_stories(
+    session: &Session,
+    counts: &mut Counts,
+    stories: &mut BTreeSet<String>,
+) -> Result<()> {
     for (texts, findings) in rows(session, STORIES).await? {
         let [story, detector, identity, first_event, finding] = texts;
+        stories.insert(identity.clone());
         let found = findings > 0;
         let line = Line {
             part: Part::Story,
@@ -258,6 +268,49 @@ async fn add_stories(session: &Session, counts: &mut Counts) -> Result<()> {
         count.example = Some(if found { finding } else { first_event });
     }
     Ok(())
+}
+
+/// Every finding, by detector and severity; and over how many identities and days the lake looks.
+const FINDINGS: &str = "SELECT detector, severity, identity_uid, min(finding_uid) AS example, '' AS unused, \
+    count(*) AS findings FROM finding WHERE status <> 'retracted' GROUP BY detector, severity, identity_uid \
+    ORDER BY detector, severity, identity_uid";
+const LOOKED_AT: &str = "SELECT '' AS a, '' AS b, '' AS c, '' AS d, '' AS e, count(DISTINCT nhi_uid) * (1 + \
+    CAST(max(event_date) AS INTEGER) - CAST(min(event_date) AS INTEGER)) AS identity_days FROM events";
+
+/// Counts findings about identities that have a story and about others, which may be false. Says how many the latter are.
+async fn add_findings(
+    session: &Session,
+    counts: &mut Counts,
+    stories: &BTreeSet<String>,
+) -> Result<String> {
+    let (mut all, mut others) = (0, 0);
+    for (texts, findings) in rows(session, FINDINGS).await? {
+        let [detector, severity, identity, example, _] = texts;
+        let of_story = stories.contains(&identity);
+        let line = Line {
+            part: Part::Finding,
+            name: detector,
+            provider: None,
+            verdict: if of_story {
+                "of_a_story"
+            } else {
+                "of_no_story"
+            }
+            .to_owned(),
+            reasons: Some(severity),
+        };
+        let count = counts.entry(line).or_default();
+        count.events += findings;
+        count.example.get_or_insert(example);
+        all += findings;
+        others += if of_story { 0 } else { findings };
+    }
+    let days = rows(session, LOOKED_AT).await?;
+    let days = days.first().map_or(0, |(_, days)| *days).max(1);
+    let rate = others as f64 * 1_000.0 / days as f64;
+    Ok(format!(
+        "{all} findings, {others} of them about identities without a story: {rate:.3} a day for 1,000 identities"
+    ))
 }
 
 /// The rows of a statement with five texts and a number.
@@ -278,7 +331,7 @@ async fn rows(session: &Session, sql: &str) -> Result<Vec<([String; 5], i64)>> {
     Ok(rows)
 }
 
-/// The counts as one table: totals, then by provider, then by reasons, then the stories.
+/// The counts as one table: totals, then by provider, then by reasons, then the stories, then the findings.
 fn table(counts: &Counts) -> Result<RecordBatch> {
     let events: Vec<i64> = counts.values().map(|count| count.events).collect();
     let columns: [(&str, ArrayRef); 7] = [
@@ -311,6 +364,7 @@ impl Part {
             Self::Provider => "provider",
             Self::Reason => "reason",
             Self::Story => "story",
+            Self::Finding => "finding",
         }
     }
 }

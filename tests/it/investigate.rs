@@ -343,6 +343,18 @@ fn evidence_is_compared_with_the_truth() {
         .collect();
     assert_eq!(found.len(), stories);
     assert!(found.iter().all(|line| word(line, "verdict") == "found"));
+    // Every finding is counted, and at least those of the stories are about an identity that has one.
+    assert!(events(&told, "finding", "", "of_a_story") >= stories as i64);
+    let (findings, _) = lines(&[
+        "sql",
+        "--data",
+        &lake(),
+        "SELECT count(*) AS n FROM finding",
+    ]);
+    assert_eq!(
+        events(&told, "finding", "", ""),
+        findings[0]["n"].as_i64().unwrap()
+    );
 
     let mut lie = all[1].clone();
     lie["identity_uid"] = Value::from("aws:user:AIDANOBODY");
