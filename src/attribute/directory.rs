@@ -198,19 +198,9 @@ impl Directory {
     }
 
     fn make_room(&mut self) {
-        let mut oldest: Vec<(i64, Uid)> = self
-            .names
-            .unordered()
-            .map(|(key, bearers)| {
-                let last = bearers.iter().map(|bearer| bearer.last_seen_hour).max();
-                (last.unwrap_or(i64::MIN), key.clone())
-            })
-            .collect();
-        oldest.sort();
-        for (_, key) in oldest.into_iter().take(NAMES_MAX / 16) {
-            self.names.remove(&key);
-            self.evicted += 1;
-        }
+        self.evicted += self.names.forget_least(NAMES_MAX / 16, |bearers| {
+            bearers.iter().map(|bearer| bearer.last_seen_hour).max()
+        });
     }
 }
 

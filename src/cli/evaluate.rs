@@ -271,10 +271,10 @@ async fn add_stories(
 }
 
 /// Every finding, by detector and severity; and over how many identities and days the lake looks.
-const FINDINGS: &str = "SELECT detector, severity, identity_uid, min(finding_uid) AS example, '' AS unused, \
+const FINDINGS: &str = "SELECT detector, severity, identity_uid, min(finding_uid) AS example, \
     count(*) AS findings FROM finding WHERE status <> 'retracted' GROUP BY detector, severity, identity_uid \
     ORDER BY detector, severity, identity_uid";
-const LOOKED_AT: &str = "SELECT '' AS a, '' AS b, '' AS c, '' AS d, '' AS e, count(DISTINCT nhi_uid) * (1 + \
+const LOOKED_AT: &str = "SELECT count(DISTINCT nhi_uid) * (1 + \
     CAST(max(event_date) AS INTEGER) - CAST(min(event_date) AS INTEGER)) AS identity_days FROM events";
 
 /// Counts findings about identities that have a story and about others, which may be false. Says how many the latter are.
@@ -285,7 +285,7 @@ async fn add_findings(
 ) -> Result<String> {
     let (mut all, mut others) = (0, 0);
     for (texts, findings) in rows(session, FINDINGS).await? {
-        let [detector, severity, identity, example, _] = texts;
+        let [detector, severity, identity, example] = texts;
         let of_story = stories.contains(&identity);
         let line = Line {
             part: Part::Finding,
@@ -305,7 +305,7 @@ async fn add_findings(
         all += findings;
         others += if of_story { 0 } else { findings };
     }
-    let days = rows(session, LOOKED_AT).await?;
+    let days = rows::<0>(session, LOOKED_AT).await?;
     let days = days.first().map_or(0, |(_, days)| *days).max(1);
     let rate = others as f64 * 1_000.0 / days as f64;
     Ok(format!(
@@ -313,16 +313,19 @@ async fn add_findings(
     ))
 }
 
-/// The rows of a statement with five texts and a number.
-async fn rows(session: &Session, sql: &str) -> Result<Vec<([String; 5], i64)>> {
+/// The rows of a statement with some texts and a number.
+async fn rows<const TEXTS: usize>(
+    session: &Session,
+    sql: &str,
+) -> Result<Vec<([String; TEXTS], i64)>> {
     let (_, batches) = session.sql(sql).await?;
     let mut rows = Vec::new();
     for batch in &batches {
         let mut texts = Vec::new();
-        for column in &batch.columns()[..5] {
+        for column in &batch.columns()[..TEXTS] {
             texts.push(arrow::compute::cast(column, &DataType::Utf8)?);
         }
-        let numbers = batch.column(5).as_primitive::<Int64Type>();
+        let numbers = batch.column(TEXTS).as_primitive::<Int64Type>();
         for row in 0..batch.num_rows() {
             let text = |at: usize| texts[at].as_string::<i32>().value(row).to_owned();
             rows.push((std::array::from_fn(text), numbers.value(row)));

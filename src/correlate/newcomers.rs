@@ -11,10 +11,10 @@ const OF_NETWORK_MAX: usize = 32;
 /// How many networks are remembered. Beyond it the sixteenth to which nobody came for longest is forgotten and counted.
 const NETWORKS_MAX: usize = 1_000_000;
 
-/// Networks in which an identity has habits: it was active in at least so many hours before.
+/// An identity has habits once it was active in so many hours …
 const HABIT_HOURS_MIN: u64 = 50;
 
-/// Bits that a new network must be worth for an identity to have habits that it breaks.
+/// … and if a new network is worth so many bits to it.
 const HABIT_BITS_MIN: u32 = 5;
 
 /// An identity that came to a network.
@@ -84,18 +84,9 @@ impl Newcomers {
     }
 
     fn forget(&mut self) {
-        let last = |newcomers: &[Newcomer]| newcomers.iter().map(|one| one.at).max();
-        let mut oldest: Vec<(Option<Micros>, Uid)> = self
-            .of
-            .unordered()
-            .map(|(network, newcomers)| (last(newcomers), network.clone()))
-            .collect();
-        oldest.sort();
-        oldest.truncate(NETWORKS_MAX / 16 + 1);
-        for (_, network) in oldest {
-            self.of.remove(&network);
-            self.evicted += 1;
-        }
+        self.evicted += self.of.forget_least(NETWORKS_MAX / 16 + 1, |newcomers| {
+            newcomers.iter().map(|newcomer| newcomer.at).max()
+        });
     }
 
     /// What must survive a restart: changes since the last call, or everything if `all`.

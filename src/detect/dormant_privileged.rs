@@ -4,20 +4,11 @@
 //! tier 2 and 3): the ones to take care of first. What an identity may do is known from what was granted to it and from
 //! what it did, so a tier may be too low for one whose grants were made before the logs begin.
 
-use super::dormant::{self, PRIVILEGED, Params as Windows};
+use super::dormant::{self, PRIVILEGED};
 use super::sweep::{Subject, Sweep, Word};
 use crate::model::Severity;
 
-/// How long is long.
-#[derive(Clone, Debug)]
-pub struct Params {
-    /// Days without use after which it is told …
-    pub warn_days: i64,
-    /// … and told again, as dormant …
-    pub window_days: i64,
-    /// … and as stale.
-    pub stale_days: i64,
-}
+pub use super::dormant::Params;
 
 #[derive(Debug)]
 pub(super) struct DormantPrivileged(pub(super) Params);
@@ -56,12 +47,7 @@ impl Sweep for DormantPrivileged {
         } else {
             [Severity::Low, Severity::Medium, Severity::High]
         };
-        let windows = Windows {
-            warn_days: self.0.warn_days,
-            window_days: self.0.window_days,
-            stale_days: self.0.stale_days,
-        };
-        dormant::asleep(&windows, subject, severities)
+        dormant::asleep(&self.0, subject, severities)
             .into_iter()
             .collect()
     }

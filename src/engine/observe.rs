@@ -6,7 +6,7 @@ use super::Engine;
 use crate::attribute::{self, Attributor};
 use crate::correlate::{Profile, Sighting, Source};
 use crate::detect::Before;
-use crate::model::{Attribution, AuditEvent, Change, Micros, Outcome, Principal, Target, Tie, Uid};
+use crate::model::{Attribution, AuditEvent, Change, Outcome, Principal, Target, Tie, Uid};
 
 /// The event reduced to what profiles and detectors need.
 pub(super) fn sighting(
@@ -181,20 +181,12 @@ impl Engine {
         }
     }
 
-    /// Drops the profiles of the identities that were seen longest ago: a sixteenth of all at once, because finding the
-    /// oldest means looking at every one.
+    /// Drops the profiles of the identities that were seen longest ago, a sixteenth of all at once.
     fn forget_profiles(&mut self) {
-        let mut oldest: Vec<(Micros, Uid)> = self
+        let count = self.params.profiles_max / 16 + 1;
+        self.profiles_evicted += self
             .profiles
-            .unordered()
-            .map(|(identity, profile)| (profile.last_seen_at, identity.clone()))
-            .collect();
-        oldest.sort();
-        oldest.truncate(self.params.profiles_max / 16 + 1);
-        for (_, identity) in oldest {
-            self.profiles.remove(&identity);
-            self.profiles_evicted += 1;
-        }
+            .forget_least(count, |profile| profile.last_seen_at);
     }
 }
 

@@ -87,6 +87,21 @@ impl<K: Ord + Hash + Clone, V> Kept<K, V> {
         Some(self.log.removed(key, entry))
     }
 
+    /// Takes out the `count` entries for which `rank` gives the least, those with smaller keys first. Finding them means
+    /// looking at every entry, so whoever needs room takes out many at once. Returns how many went.
+    pub fn forget_least<R: Ord>(&mut self, count: usize, rank: impl Fn(&V) -> R) -> u64 {
+        let mut ranked: Vec<(R, K)> = self
+            .unordered()
+            .map(|(key, value)| (rank(value), key.clone()))
+            .collect();
+        ranked.sort_unstable();
+        ranked.truncate(count);
+        for (_, key) in &ranked {
+            self.remove(key);
+        }
+        ranked.len() as u64
+    }
+
     /// Every entry, in no order that anything may depend on.
     pub fn unordered(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, entry)| (key, &entry.value))
