@@ -5,6 +5,8 @@
 #[path = "support/estate.rs"]
 mod estate;
 
+use std::collections::BTreeSet;
+
 use estate::{Rows, apply, context, lanes, params, records};
 use keytrail::engine::{Engine, Loaded};
 use keytrail::model::RawRecord;
@@ -96,14 +98,45 @@ fn interleaving_of_lanes_does_not_change_what_is_judged() {
     }
 }
 
+/// With everything that can happen to a machine identity. `KEYTRAIL_TEST_SEEDS` says how many seeds; the check in CI has
+/// time for two.
 #[test]
-fn every_planted_story_is_found_and_little_else() {
+fn stories_and_traps_are_judged_alike_however_they_arrive() {
+    let seeds = std::env::var("KEYTRAIL_TEST_SEEDS").map_or(2, |seeds| seeds.parse().unwrap());
+    for seed in 1..=seeds {
+        let whole = records(estate::estate(seed, 100, 50, 20_000), 2);
+        let mut by_lane = whole.clone();
+        by_lane.sort_by(|a, b| a.lane.cmp(&b.lane));
+        let a = run(&whole, &[usize::MAX], None);
+        let b = run(&whole, &[97, 701, 1 + seed as usize % 50], Some(3));
+        let c = run(&by_lane, &[501, 33], None);
+        assert!(a.count("findings") > 50, "seed {seed}");
+        for table in ["findings", "finding_events"] {
+            let digests = [&a, &b, &c].map(|rows| rows.digests.get(table));
+            assert_eq!(digests[0], digests[1], "seed {seed}: {table} when cut");
+            assert_eq!(digests[0], digests[2], "seed {seed}: {table} by lane");
+        }
+    }
+}
+
+/// Everybody who has a hand in a story.
+fn involved(params: keytrail::simulate::Params) -> BTreeSet<String> {
+    keytrail::simulate::Simulation::new(params)
+        .flat_map(|batch| batch.labels)
+        .filter(|label| label.story.is_some())
+        .flat_map(|label| [label.identity_uid, label.acting_uid])
+        .collect()
+}
+
+#[test]
+fn every_planted_story_is_found_and_nothing_else() {
     for seed in 1..=3 {
-        let params = estate::estate(seed, 60, 90, 40_000);
+        let params = estate::estate(seed, 100, 90, 60_000);
         let stories = keytrail::simulate::Simulation::new(params.clone())
             .stories()
             .to_vec();
-        assert!(stories.len() >= 3, "seed {seed}");
+        assert_eq!(stories.len(), 15, "seed {seed}");
+        let involved = involved(params.clone());
         let records = records(params, 3);
         let mut engine = Engine::new(estate::params());
         let evidence = apply(&mut engine, &records, &context(1, &lanes(&records), true));
@@ -113,18 +146,12 @@ fn every_planted_story_is_found_and_little_else() {
             });
             assert!(found, "seed {seed}: {} was not found", story.name);
         }
-        let mut others: Vec<_> = evidence
+        let others: Vec<_> = evidence
             .news
             .iter()
-            .filter(|news| {
-                !stories
-                    .iter()
-                    .any(|s| *news.identity_uid == *s.identity_uid)
-            })
+            .filter(|news| !involved.contains(&*news.identity_uid))
             .map(|news| (news.finding_uid.to_string(), news.summary.clone()))
             .collect();
-        others.dedup_by(|a, b| a.0 == b.0);
-        // One false finding per thousand identities and day would be 5 here.
-        assert!(others.len() <= 5, "seed {seed}: {others:#?}");
+        assert!(others.is_empty(), "seed {seed}: {others:#?}");
     }
 }

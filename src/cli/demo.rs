@@ -1,5 +1,6 @@
 //! `keytrail demo`: a sample estate, a broker in this process, the real pipeline, and what it found.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,7 +53,7 @@ impl Demo {
         let stop = Stop::default();
         stop_on_signals(&stop)?;
         let started = Instant::now();
-        let (broker, stories) = publish(&self.estate, global)?;
+        let (broker, planted) = publish(&self.estate, global)?;
         let view = Arc::new(View::default());
         let what = Subscription {
             brokers: broker.brokers(),
@@ -77,7 +78,7 @@ impl Demo {
             "in all {:.1} s, broker and simulation included\n",
             started.elapsed().as_secs_f64()
         )?;
-        let missed = tell(&view.findings(), &stories, &mut out)?;
+        let missed = tell(&view.findings(), &planted, &mut out)?;
         block_on(show_counts(&self.data))?;
         self.farewell(&mut out)?;
         if missed > 0 && !stop.requested() {
@@ -125,13 +126,31 @@ fn prepare(data: &Path) -> Result<()> {
     Err(Exit(2, text).into())
 }
 
+/// What is known of the estate before anything is read.
+#[derive(Debug, Default)]
+struct Planted {
+    stories: Vec<Story>,
+    /// Everybody who has a hand in one of them.
+    involved: BTreeSet<String>,
+}
+
 /// Starts the broker and writes the estate's logs to it.
-fn publish(estate: &Estate, global: &Global) -> Result<(Embedded, Vec<Story>), IngestError> {
+fn publish(estate: &Estate, global: &Global) -> Result<(Embedded, Planted), IngestError> {
     let mut broker = Embedded::start(&TOPICS, PARTITIONS)?;
     let mut simulation = Simulation::new(estate.params());
-    let stories = simulation.stories().to_vec();
+    let mut planted = Planted {
+        stories: simulation.stories().to_vec(),
+        ..Planted::default()
+    };
     let mut messages = 0_u64;
     for batch in simulation.by_ref() {
+        let told = batch
+            .labels
+            .into_iter()
+            .filter(|label| label.story.is_some());
+        planted
+            .involved
+            .extend(told.flat_map(|label| [label.identity_uid, label.acting_uid]));
         for message in batch.messages {
             // Round robin, as a producer without keys does it.
             let partition = (messages % PARTITIONS.unsigned_abs() as u64) as i32;
@@ -157,18 +176,18 @@ fn publish(estate: &Estate, global: &Global) -> Result<(Embedded, Vec<Story>), I
         TOPICS.len(),
         broker.brokers()
     ));
-    Ok((broker, stories))
+    Ok((broker, planted))
 }
 
 /// Tells of each planted story whether it was found, and gives how many were not.
 fn tell(
     findings: &[LiveFinding],
-    stories: &[Story],
+    planted: &Planted,
     out: &mut impl Write,
 ) -> std::io::Result<usize> {
     let mut missed = 0;
     writeln!(out, "{} findings; what was planted:", findings.len())?;
-    for story in stories {
+    for story in &planted.stories {
         let found = findings.iter().find(|finding| {
             finding.news.detector == story.detector
                 && finding.news.identity_uid.as_ref() == story.identity_uid
@@ -177,7 +196,7 @@ fn tell(
             Some(finding) => {
                 writeln!(
                     out,
-                    "  found   {:<16} {}",
+                    "  found   {:<22} {}",
                     story.name, finding.news.finding_uid
                 )?;
                 writeln!(
@@ -188,18 +207,13 @@ fn tell(
             }
             None => {
                 missed += 1;
-                writeln!(out, "  MISSED  {:<16} {}", story.name, story.description)?;
+                writeln!(out, "  MISSED  {:<22} {}", story.name, story.description)?;
             }
         }
     }
-    let planted = |finding: &LiveFinding| {
-        stories
-            .iter()
-            .any(|story| finding.news.identity_uid.as_ref() == story.identity_uid)
-    };
     let others: Vec<_> = findings
         .iter()
-        .filter(|finding| !planted(finding))
+        .filter(|finding| !planted.involved.contains(&*finding.news.identity_uid))
         .collect();
     writeln!(
         out,

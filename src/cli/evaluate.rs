@@ -76,19 +76,30 @@ struct Count {
 
 type Counts = BTreeMap<Line, Count>;
 
+/// What the labels say of stories, and how they were told.
+#[derive(Debug, Default)]
+struct Truth {
+    /// Identities that had a hand in one.
+    involved: BTreeSet<String>,
+    stories: usize,
+    found: usize,
+    /// Of each that was found: epochs between the event that gave it away and the finding.
+    epochs_later: Vec<i64>,
+}
+
 impl Evaluate {
     pub(super) fn run(self) -> Result<()> {
         let format = self.output.format();
         block_on(async {
             let session = Session::open(&self.lake.data).await?;
-            let mut stories = BTreeSet::new();
-            let mut counts = count(&session, &self.labels, &mut stories).await?;
-            let noise = add_findings(&session, &mut counts, &stories).await?;
+            let mut truth = Truth::default();
+            let mut counts = count(&session, &self.labels, &mut truth).await?;
+            let noise = add_findings(&session, &mut counts, &truth.involved).await?;
             let batch = table(&counts)?;
             let mut out = std::io::BufWriter::new(std::io::stdout());
             crate::query::write(&mut out, format, batch.schema(), &[batch])?;
             out.flush()?;
-            eprintln!("{noise}");
+            eprintln!("{}\n{noise}", truth.told());
             verdict(&counts)
         })
     }
@@ -113,9 +124,23 @@ fn verdict(counts: &Counts) -> Result<()> {
     Ok(())
 }
 
-/// Reads the labels part by part and compares each part with the events. `stories` takes the identities that they are
-/// about.
-async fn count(session: &Session, labels: &Path, stories: &mut BTreeSet<String>) -> Result<Counts> {
+impl Truth {
+    /// How many stories were found, and when.
+    fn told(&self) -> String {
+        let mut late = self.epochs_later.clone();
+        late.sort_unstable();
+        let when = match (late.get(late.len() / 2), late.last()) {
+            (Some(median), Some(most)) => format!(
+                ", in the median {median} epochs after the event that gave them away, at most {most}"
+            ),
+            _ => String::new(),
+        };
+        format!("{} of {} stories found{when}", self.found, self.stories)
+    }
+}
+
+/// Reads the labels part by part and compares each part with the events.
+async fn count(session: &Session, labels: &Path, truth: &mut Truth) -> Result<Counts> {
     let file = File::open(labels)
         .with_context(|| format!("cannot read {}", labels.display()))
         .map_err(|error| Exit(2, format!("{error:#}")))?;
@@ -140,7 +165,7 @@ async fn count(session: &Session, labels: &Path, stories: &mut BTreeSet<String>)
         }
         session.register_rows("labels", Arc::clone(&schema), batches)?;
         add_answers(session, &mut counts).await?;
-        add_stories(session, &mut counts, stories).await?;
+        add_stories(session, &mut counts, truth).await?;
     }
     if counts.is_empty() {
         let text = format!(
@@ -240,22 +265,48 @@ async fn add_answers(session: &Session, counts: &mut Counts) -> Result<()> {
     Ok(())
 }
 
-/// Every story, and how many findings of its detector there are about its identity.
-const STORIES: &str = "SELECT s.story, s.detector, s.identity_uid, s.first_event_uid, \
-    coalesce(min(f.finding_uid), '') AS finding_uid, count(f.finding_uid) AS findings FROM labels s \
-    LEFT JOIN finding f ON f.detector = s.detector AND f.identity_uid = s.identity_uid AND f.status <> 'retracted' \
-    WHERE s.detector IS NOT NULL GROUP BY s.story, s.detector, s.identity_uid, s.first_event_uid \
-    ORDER BY s.story, s.identity_uid";
+/// Every story, how many findings tell it, and how many epochs after the event that gives it away the first of them
+/// stands. A finding tells a story if it is of the story's detector and about its identity, or names that event.
+const STORIES: &str = "WITH stories AS ( \
+      SELECT s.story, s.detector, s.identity_uid, s.first_event_uid, min(a._epoch) AS epoch FROM labels s \
+      LEFT JOIN activity a ON a.event_uid = s.first_event_uid WHERE s.detector IS NOT NULL \
+      GROUP BY s.story, s.detector, s.identity_uid, s.first_event_uid \
+    ), told AS ( \
+      SELECT s.story, s.identity_uid, f.finding_uid FROM stories s \
+      JOIN finding f ON f.detector = s.detector AND f.identity_uid = s.identity_uid WHERE f.status <> 'retracted' \
+      UNION SELECT s.story, s.identity_uid, f.finding_uid FROM stories s \
+      JOIN finding_events e ON e.event_uid = s.first_event_uid \
+      JOIN finding f ON f.detector = s.detector AND f.finding_uid = e.finding_uid WHERE f.status <> 'retracted' \
+    ), first AS (SELECT finding_uid, min(_epoch) AS epoch FROM findings GROUP BY finding_uid) \
+    SELECT s.story, s.detector, s.identity_uid, s.first_event_uid, coalesce(min(t.finding_uid), '') AS finding_uid, \
+    coalesce(CAST(min(f.epoch) - min(s.epoch) AS VARCHAR), '') AS epochs_later, count(f.finding_uid) AS findings \
+    FROM stories s LEFT JOIN told t ON t.story = s.story AND t.identity_uid = s.identity_uid \
+    LEFT JOIN first f ON f.finding_uid = t.finding_uid AND f.epoch >= s.epoch \
+    GROUP BY s.story, s.detector, s.identity_uid, s.first_event_uid ORDER BY s.story, s.identity_uid";
 
-async fn add_stories(
-    session: &Session,
-    counts: &mut Counts,
-    stories: &mut BTreeSet<String>,
-) -> Result<()> {
+/// Everybody who had a hand in a story.
+const INVOLVED: &str = "SELECT identity_uid AS uid, count(*) AS events FROM labels WHERE story IS NOT NULL \
+    GROUP BY identity_uid UNION ALL \
+    SELECT acting_uid AS uid, count(*) AS events FROM labels WHERE story IS NOT NULL AND acting_uid IS NOT NULL \
+    GROUP BY acting_uid";
+
+async fn add_stories(session: &Session, counts: &mut Counts, truth: &mut Truth) -> Result<()> {
+    for ([uid], _) in rows(session, INVOLVED).await? {
+        truth.involved.insert(uid);
+    }
     for (texts, findings) in rows(session, STORIES).await? {
-        let [story, detector, identity, first_event, finding] = texts;
-        stories.insert(identity.clone());
+        let [
+            story,
+            detector,
+            identity,
+            first_event,
+            finding,
+            epochs_later,
+        ] = texts;
         let found = findings > 0;
+        if found {
+            truth.epochs_later.extend(epochs_later.parse::<i64>());
+        }
         let line = Line {
             part: Part::Story,
             name: format!("{story}: {identity}"),
@@ -266,6 +317,8 @@ async fn add_stories(
         let count = counts.entry(line).or_default();
         count.events += findings;
         count.example = Some(if found { finding } else { first_event });
+        truth.stories += 1;
+        truth.found += usize::from(found);
     }
     Ok(())
 }
@@ -281,12 +334,12 @@ const LOOKED_AT: &str = "SELECT count(DISTINCT nhi_uid) * (1 + \
 async fn add_findings(
     session: &Session,
     counts: &mut Counts,
-    stories: &BTreeSet<String>,
+    involved: &BTreeSet<String>,
 ) -> Result<String> {
     let (mut all, mut others) = (0, 0);
     for (texts, findings) in rows(session, FINDINGS).await? {
         let [detector, severity, identity, example] = texts;
-        let of_story = stories.contains(&identity);
+        let of_story = involved.contains(&identity);
         let line = Line {
             part: Part::Finding,
             name: detector,

@@ -291,6 +291,12 @@ section! {
     SecretSweep {
         /// Different services and regions.
         places_min: usize = 3,
+        /// So many of an identity that is learning …
+        places_min_young: usize = 6,
+        /// … because it is younger than this many days …
+        history_days_min: i64 = 14,
+        /// … or has fewer distinct active hours.
+        active_hours_min: u64 = 50,
         /// Secrets read in them.
         reads_min: usize = 5,
         /// In so many hours before as much makes it a habit.

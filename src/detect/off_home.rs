@@ -3,7 +3,7 @@
 //! The keys of an instance, a function, a task or a pod and the token of a managed identity are made for one machine and
 //! never leave it, unless somebody takes them out. A workload that changes its way out (another gateway, another address)
 //! leaves the old one behind; a stolen credential is used from both places. So it fires when an identity with steady
-//! networks goes on at home after one of its workloads was first seen elsewhere; or at once, without any history, if the
+//! networks goes on at home after one of its workloads was first seen elsewhere, on the next event of either place; or at once, without any history, if the
 //! client elsewhere is one that the identity never used. Functions that change their address by the hour have no home. A
 //! workload that was never seen in any network has none that could be told, but it is surely not where only people work.
 
@@ -35,7 +35,7 @@ impl Detector for OffHome {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn attacks(&self) -> &'static [&'static str] {
@@ -53,8 +53,25 @@ impl Detector for OffHome {
         if homes.is_empty() {
             return among_people(sighting, before, workload, network);
         }
-        let home = self.home(homes, network, sighting.event_time)?;
         let here = homes.iter().find(|home| home.network == *network);
+        if let Some(here) = here
+            && let Some(away) = self.away(homes, here, sighting, before)
+        {
+            let told = format!(
+                "The credential of {workload} was used {} times from {}, last at {}; that workload itself goes on from \
+                 {network}, where it acted {} times before.",
+                away.events, away.network, away.last_seen_at, here.events
+            );
+            return Some(verdict(
+                sighting,
+                workload,
+                &away.network,
+                here,
+                Confidence::Probable,
+                told,
+            ));
+        }
+        let home = self.home(homes, network, sighting.event_time)?;
         if here.is_some_and(|here| here.events >= home.events) {
             return None;
         }
@@ -68,40 +85,22 @@ impl Detector for OffHome {
         if self.shared(network, here, before) || !(both || strange.is_some()) {
             return None;
         }
-        Some(Verdict {
-            key: network.clone(),
-            severity: Severity::High,
-            confidence: no_surer_than(
-                sighting,
-                if both && strange.is_some() {
-                    Confidence::Strong
-                } else {
-                    Confidence::Probable
-                },
-            ),
-            title: format!("used from {network}, away from its workload"),
-            summary: format!(
-                "The credential of {workload} called {} from {network}{}; that workload acted {} times from {}, last at {}.",
-                sighting.operation,
-                strange.map_or_else(String::new, |family| format!(
-                    " with {family}, which it never used"
-                )),
-                home.events,
-                home.network,
-                home.last_seen_at,
-            ),
-            why: vec![Why {
-                dimension: Uid::from("workload_network"),
-                observed: network.to_string(),
-                expected: home.network.to_string(),
-                window_days: sighting.event_time.since(home.first_seen_at) / Micros::DAY,
-                n: home.events,
-                bits: None,
-            }],
-            related_uids: std::iter::once(workload.clone())
-                .chain(sighting.by.session_uid.clone())
-                .collect(),
-        })
+        let confidence = if both && strange.is_some() {
+            Confidence::Strong
+        } else {
+            Confidence::Probable
+        };
+        let told = format!(
+            "The credential of {workload} called {} from {network}{}; that workload acted {} times from {}, last at {}.",
+            sighting.operation,
+            strange.map_or_else(String::new, |family| format!(
+                " with {family}, which it never used"
+            )),
+            home.events,
+            home.network,
+            home.last_seen_at,
+        );
+        Some(verdict(sighting, workload, network, home, confidence, told))
     }
 
     fn continues(&self, key: &str, sighting: &Sighting, _: &Before<'_>) -> bool {
@@ -109,7 +108,56 @@ impl Detector for OffHome {
     }
 }
 
+/// A finding that the workload's credential was used in network `away`, told by `summary`.
+fn verdict(
+    sighting: &Sighting,
+    workload: &Uid,
+    away: &Uid,
+    home: &Home,
+    confidence: Confidence,
+    summary: String,
+) -> Verdict {
+    Verdict {
+        key: away.clone(),
+        severity: Severity::High,
+        confidence: no_surer_than(sighting, confidence),
+        title: format!("used from {away}, away from its workload"),
+        summary,
+        why: vec![Why {
+            dimension: Uid::from("workload_network"),
+            observed: away.to_string(),
+            expected: home.network.to_string(),
+            window_days: sighting.event_time.since(home.first_seen_at) / Micros::DAY,
+            n: home.events,
+            bits: None,
+        }],
+        related_uids: std::iter::once(workload.clone())
+            .chain(sighting.by.session_uid.clone())
+            .collect(),
+    }
+}
+
 impl OffHome {
+    /// Where the workload was besides, if this is its first event at home since it was there: so it did not move.
+    fn away<'a>(
+        &self,
+        homes: &'a [Home],
+        here: &Home,
+        sighting: &Sighting,
+        before: &Before<'_>,
+    ) -> Option<&'a Home> {
+        let age_max = self.0.home_age_hours_max * Micros::HOUR;
+        homes.iter().find(|other| {
+            other.network != here.network
+                && here.events >= self.0.home_events_min
+                && here.last_seen_at < other.first_seen_at
+                && other.first_seen_at < sighting.event_time
+                && sighting.event_time.since(here.last_seen_at) <= age_max
+                && !self.shared(&other.network, Some(other), before)
+                && self.steady(sighting, before, other)
+        })
+    }
+
     /// Whether the identity has habits, of which `here` was none yet when the workload was first seen there.
     fn steady(&self, sighting: &Sighting, before: &Before<'_>, here: &Home) -> bool {
         let networks = before.profile.values(Dimension::Network);

@@ -3,7 +3,7 @@
 //! A key that nobody missed for months is a key nobody watches; whoever finds it uses it first where it was never
 //! used. It fires at the moment of waking. A job that sleeps for a month and always did is not woken: the gap must
 //! also be a multiple of the longest earlier one. Failed use is a lower finding and does not count as waking, so the
-//! first success after it still speaks.
+//! first success after it still speaks. An identity through which others acted meanwhile did not sleep.
 
 use super::{Before, Detector, Verdict, no_surer_than};
 use crate::correlate::{Dimension, Sighting, Sleep};
@@ -34,7 +34,7 @@ impl Detector for Reactivated {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn attacks(&self) -> &'static [&'static str] {
@@ -46,9 +46,14 @@ impl Detector for Reactivated {
     }
 
     fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {
-        let before = before.profile;
         let identity = sighting.profiled()?;
-        if let Some(gap) = self.woke(&before.sleep, sighting.event_time) {
+        let used = last_use(identity, sighting, before);
+        let before = before.profile;
+        let awake = before.sleep.last_success_at < used;
+        if let Some(gap) = self
+            .woke(&before.sleep, sighting.event_time)
+            .filter(|_| !awake)
+        {
             return Some(verdict(sighting, identity, &before.sleep, gap, "identity"));
         }
         let credential = sighting.credential_uid()?;
@@ -89,6 +94,18 @@ impl Reactivated {
         let longer = gap >= sleep.longest_gap.saturating_mul(self.0.gap_factor);
         (long && longer).then_some(gap)
     }
+}
+
+/// When `identity` was last used by anybody, to the hour.
+fn last_use(identity: &Uid, sighting: &Sighting, before: &Before<'_>) -> Option<Micros> {
+    let known = if sighting.by.acting_uid == *identity {
+        before.acting
+    } else if sighting.by.origin_uid == *identity {
+        before.origin
+    } else {
+        None
+    };
+    known?.last_use.as_ref().map(|(last, _)| *last)
 }
 
 fn verdict(sighting: &Sighting, key: &Uid, sleep: &Sleep, gap: i64, what: &str) -> Verdict {

@@ -1,10 +1,11 @@
 //! `secret-sweep`: an identity reads secrets from many services or regions within an hour.
 //!
 //! A program reads the secrets it needs from where they are kept. Whoever reads them in every region and every store is
-//! collecting. An identity that did so in a few hours
-//! before (a tool that copies or counts secrets) is used to it. Decryption and tokens of registries are left out: everything that works with encrypted data calls them.
+//! collecting. An identity that did so in a few hours before (a tool that copies or counts secrets) is used to it; of
+//! one that has no habits yet more is asked, because a program that has just been deployed reads its first secrets too.
+//! Decryption and tokens of registries are left out: everything that works with encrypted data calls them.
 
-use super::{Before, Detector, Verdict, no_surer_than};
+use super::{Before, Detector, Verdict, learning, no_surer_than};
 use crate::correlate::Sighting;
 use crate::model::{Confidence, Severity, Uid, Why};
 
@@ -13,6 +14,12 @@ use crate::model::{Confidence, Severity, Uid, Why};
 pub struct Params {
     /// Different services and regions within an hour.
     pub places_min: usize,
+    /// So many of an identity that is learning …
+    pub places_min_young: usize,
+    /// … because it is younger than this many days …
+    pub history_days_min: i64,
+    /// … or has fewer distinct active hours.
+    pub active_hours_min: u64,
     /// Secrets read in them.
     pub reads_min: usize,
     /// So many such hours before are a habit.
@@ -30,7 +37,7 @@ impl Detector for SecretSweep {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn attacks(&self) -> &'static [&'static str] {
@@ -44,7 +51,18 @@ impl Detector for SecretSweep {
     fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {
         let place = sighting.secret_read()?;
         let crowd = before.profile.secrets_with(sighting, &place);
-        if crowd.values < self.0.places_min || crowd.events < self.0.reads_min {
+        let young = learning(
+            before.profile,
+            sighting,
+            self.0.history_days_min,
+            self.0.active_hours_min,
+        );
+        let places_min = if young {
+            self.0.places_min_young
+        } else {
+            self.0.places_min
+        };
+        if crowd.values < places_min || crowd.events < self.0.reads_min {
             return None;
         }
         let alike = before
@@ -67,7 +85,7 @@ impl Detector for SecretSweep {
             why: vec![Why {
                 dimension: Uid::from("secret_places"),
                 observed: crowd.values.to_string(),
-                expected: format!("fewer than {}", self.0.places_min),
+                expected: format!("fewer than {places_min}"),
                 window_days: before.profile.age_days(sighting.event_time),
                 n: before.profile.hours,
                 bits: None,

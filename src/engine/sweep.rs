@@ -104,8 +104,8 @@ impl Sweeps {
         self.swept = written.swept;
     }
 
-    /// What is new about `identity` today.
-    fn look(&self, uid: &Uid, known: &KnownIdentity, today: Day) -> Option<News> {
+    /// What is new about `identity` today. Nothing is told of one that is known under a better name by now.
+    fn look(&self, uid: &Uid, known: &KnownIdentity, renamed: bool, today: Day) -> Option<News> {
         let told = self.told.get(uid).map_or(&[][..], Vec::as_slice);
         let tenant = known.tenant.as_ref().unwrap_or(&self.nobody);
         let subject = Subject {
@@ -114,7 +114,7 @@ impl Sweeps {
             today,
             logged: self.logged.get(tenant).map_or(&[], Vec::as_slice),
         };
-        let judged = subject.judged();
+        let judged = !renamed && subject.judged();
         let mut news = News::default();
         for sweep in &self.sweeps {
             let of_it = || told.iter().filter(|told| *told.sweep == *sweep.name());
@@ -255,7 +255,11 @@ impl Engine {
         let mut all: Vec<(Uid, News)> = self
             .identities
             .unordered()
-            .filter_map(|(uid, known)| Some((uid.clone(), self.sweeps.look(uid, known, today)?)))
+            .filter_map(|(uid, known)| {
+                let renamed = self.merged(uid, today.start()).is_some();
+                let news = self.sweeps.look(uid, known, renamed, today)?;
+                Some((uid.clone(), news))
+            })
             .collect();
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
         for (uid, news) in all {

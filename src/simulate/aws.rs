@@ -133,7 +133,12 @@ pub(super) fn with_key<'a>(estate: &Estate, actor: &Actor, body: &'a Aws) -> Cal
 }
 
 /// A person signs in to the console.
-fn signed_in<'a>(stage: &mut Stage<'_>, actor: &Actor, seat: Seat<'a>, at: Micros) -> Caller<'a> {
+pub(super) fn signed_in<'a>(
+    stage: &mut Stage<'_>,
+    actor: &Actor,
+    seat: Seat<'a>,
+    at: Micros,
+) -> Caller<'a> {
     let body = seat.body;
     let estate = stage.estate;
     let account = &estate.accounts[body.account];
@@ -146,6 +151,8 @@ fn signed_in<'a>(stage: &mut Stage<'_>, actor: &Actor, seat: Seat<'a>, at: Micro
         request: "null",
         response: r#"{"ConsoleLogin":"Success"}"#,
         resources: "",
+        region: "",
+        error: "",
     };
     let user = user_json(account, body, "", None, "");
     let extra = r#"{"LoginTo":"https://console.aws.amazon.com/console/home","MobileVersion":"No","MFAUsed":"Yes"}"#;
@@ -165,7 +172,7 @@ fn signed_in<'a>(stage: &mut Stage<'_>, actor: &Actor, seat: Seat<'a>, at: Micro
 }
 
 /// A compute service hands a role to something that runs on it. The answer names no assumed role, as in real logs.
-fn handed_out<'a>(
+pub(super) fn handed_out<'a>(
     stage: &mut Stage<'_>,
     actor: &Actor,
     seat: Seat<'a>,
@@ -310,9 +317,13 @@ pub(super) fn assume<'a>(
     };
     record(stage, &here, &caller.who);
     if foreign {
+        let principal = match caller.role {
+            Some(role) => format!("{}:{}", role.id, body.session),
+            None => body.user_id.clone(),
+        };
         let user = format!(
-            r#"{{"type":"AWSAccount","principalId":"{}","accountId":"{}"}}"#,
-            body.user_id, estate.accounts[caller.account].id
+            r#"{{"type":"AWSAccount","principalId":"{principal}","accountId":"{}"}}"#,
+            estate.accounts[caller.account].id
         );
         let event = abroad.unwrap_or_else(|| stage.random.guid());
         let there = Call {
@@ -325,11 +336,14 @@ pub(super) fn assume<'a>(
     }
     let mut who = caller.who.clone();
     who.acting = Estate::role_uid(role);
+    // What a service says of the sessions that it hands out, nobody says of the next.
+    let mut kind = Kind::UserRole;
     if seat.kind == Kind::ConsoleUser {
         who.nhi = Some(who.acting.clone());
+        kind = seat.kind;
     }
     Caller {
-        user: session_json(account, seat.kind, body, role, &key, at, ""),
+        user: session_json(account, kind, body, role, &key, at, ""),
         role: Some(role),
         created: Some(at),
         account: role.account,
@@ -388,6 +402,8 @@ fn forwarded(stage: &mut Stage<'_>, seat: Seat<'_>, caller: &Caller<'_>, at: Mic
         request: &request,
         response: "null",
         resources: &resources,
+        region: "",
+        error: "",
     };
     let seat = Seat {
         source: Source::Service(service),
@@ -453,6 +469,8 @@ fn issuing<'a>(
         request,
         response,
         resources,
+        region: "",
+        error: "",
     }
 }
 

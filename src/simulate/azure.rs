@@ -49,8 +49,6 @@ pub(super) struct Token<'a> {
 
 /// One run of `actor` in the hour that begins at `hour`.
 pub(super) fn act(stage: &mut Stage<'_>, actor: &Actor, body: &Entra, run: &Run, hour: Micros) {
-    let estate = stage.estate;
-    let tenant = &estate.tenants[body.tenant];
     let address = match body.network {
         Network::Fixed(address) => address,
         _ => stage.random.address(RUNNERS),
@@ -61,29 +59,57 @@ pub(super) fn act(stage: &mut Stage<'_>, actor: &Actor, body: &Entra, run: &Run,
         Who::machine(&actor.uid)
     };
     if actor.kind == Kind::Workload {
-        who.acting = format!("entra:sp:{}/{}", tenant.id, body.object);
+        who.acting = principal(stage, body);
     }
+    let event = stage.random.guid();
+    let at = run.at(hour, 0);
+    let token = signed_in(stage, actor.kind, body, address, who, (at, event));
+    work(stage, &token, run, hour);
+}
+
+/// The service principal as labels name it.
+pub(super) fn principal(stage: &Stage<'_>, body: &Entra) -> String {
+    format!(
+        "entra:sp:{}/{}",
+        stage.estate.tenants[body.tenant].id, body.object
+    )
+}
+
+/// `who` signs in from `address`; the row of it is the event given beside the time.
+pub(super) fn signed_in<'a, 'estate: 'a>(
+    stage: &mut Stage<'estate>,
+    kind: Kind,
+    body: &'a Entra,
+    address: [u8; 4],
+    who: Who,
+    (at, event): (Micros, Guid),
+) -> Token<'a> {
     let token = Token {
-        kind: actor.kind,
+        kind,
         body,
-        tenant,
-        sign_in: stage.random.guid(),
-        created: moment(stage, run.at(hour, 0)),
+        tenant: &stage.estate.tenants[body.tenant],
+        sign_in: event,
+        created: moment(stage, at),
         address: dotted(address),
         who,
     };
     entra::sign_in(stage, &token);
+    token
+}
+
+/// What is done with `token` in the rest of a run that began with the sign-in.
+pub(super) fn work(stage: &mut Stage<'_>, token: &Token<'_>, run: &Run, hour: Micros) {
     // The sign-in is Entra's already, so the other rows make up for it.
     let others = run.events.saturating_sub(1).clamp(1, 1_000);
     let activity_per_mille = ACTIVITY_PER_MILLE * (others + 1) / others;
     for index in 1..run.events {
         let at = moment(stage, run.at(hour, index)).max(token.created.plus(1));
         if stage.random.chance(activity_per_mille) {
-            activity(stage, &token, at);
+            activity(stage, token, at);
         } else if stage.random.chance(AUDIT_PER_MILLE) {
-            entra::audit(stage, &token, at);
+            entra::audit(stage, token, at);
         } else {
-            entra::graph(stage, &token, at);
+            entra::graph(stage, token, at);
         }
     }
 }

@@ -31,6 +31,10 @@ const AUDIT: &str = r#""operationName":"%","operationVersion":"1.0","category":"
 const TRUST_TARGET: &str = r#"{"id":"%","displayName":"%","type":"Application","modifiedProperties":[{"displayName":"FederatedIdentityCredentials","oldValue":"[]","newValue":"%"},{"displayName":"Included Updated Properties","oldValue":null,"newValue":"\"FederatedIdentityCredentials\""}],"administrativeUnits":[]}"#;
 /// Name, issuer, subject, id: the value before it is put into a text.
 const TRUST: &str = r#"[{"Name":"%","Issuer":"https://%","Subject":"%","Id":"%","Description":null,"Audiences":["api://AzureADTokenExchange"]}]"#;
+/// Id, name, the new list; the mark `#` stands for the old one.
+const SECRET_TARGET: &str = r#"{"id":"%","displayName":"%","type":"Application","modifiedProperties":[{"displayName":"KeyDescription","oldValue":"[#]","newValue":"[%]"},{"displayName":"Included Updated Properties","oldValue":null,"newValue":"\"KeyDescription\""}],"administrativeUnits":[]}"#;
+/// Resource, permission, object, application, object.
+const GRANT_TARGETS: &str = r#"{"id":"%","displayName":"Microsoft Graph","type":"ServicePrincipal","modifiedProperties":[{"displayName":"AppRole.Value","oldValue":null,"newValue":"\"%\""},{"displayName":"ServicePrincipal.ObjectID","oldValue":null,"newValue":"\"%\""},{"displayName":"ServicePrincipal.AppId","oldValue":null,"newValue":"\"%\""}],"administrativeUnits":[]},{"id":"%","displayName":null,"type":"ServicePrincipal","modifiedProperties":[],"administrativeUnits":[]}"#;
 /// Group, name, name.
 const GROUP_TARGET: &str = r#"{"id":"%","displayName":"%-members","type":"Group","modifiedProperties":[{"displayName":"Group.DisplayName","oldValue":null,"newValue":"\"%-members\""}],"administrativeUnits":[]}"#;
 
@@ -159,17 +163,6 @@ pub(super) fn graph(stage: &mut Stage<'_>, token: &Token<'_>, at: Micros) {
 /// A change of a group's members.
 pub(super) fn audit(stage: &mut Stage<'_>, token: &Token<'_>, at: Micros) {
     let body = token.body;
-    let initiator = if token.person() {
-        format!(
-            r#""user":{{"id":"{}","displayName":null,"userPrincipalName":"{}@{}","ipAddress":"{}","roles":[]}}"#,
-            body.object, body.name, token.tenant.domain, token.address
-        )
-    } else {
-        format!(
-            r#""app":{{"appId":"{}","displayName":"{}","servicePrincipalId":"{}","servicePrincipalName":null}}"#,
-            body.app, body.name, body.object
-        )
-    };
     let group = stage.random.guid().text();
     let mut targets = String::with_capacity(256);
     compose(
@@ -180,11 +173,47 @@ pub(super) fn audit(stage: &mut Stage<'_>, token: &Token<'_>, at: Micros) {
     let row = Audit {
         activity: "Add member to group",
         category: "GroupManagement",
-        initiator: &initiator,
+        initiator: &initiator(token),
         targets: &targets,
         details: "",
     };
     audit_row(stage, body.tenant, &row, at, &token.who);
+}
+
+/// The holder of `token` gives itself the application permission `role` of Microsoft Graph.
+pub(super) fn grant(stage: &mut Stage<'_>, token: &Token<'_>, role: &str, at: Micros) {
+    let body = token.body;
+    let resource = stage.random.guid().text();
+    let mut targets = String::with_capacity(512);
+    compose(
+        &mut targets,
+        GRANT_TARGETS,
+        &[&resource, role, &body.object, &body.app, &body.object],
+    );
+    let row = Audit {
+        activity: "Add app role assignment to service principal",
+        category: "ApplicationManagement",
+        initiator: &initiator(token),
+        targets: &targets,
+        details: "",
+    };
+    audit_row(stage, body.tenant, &row, at, &token.who);
+}
+
+/// Who did what an audit row tells.
+fn initiator(token: &Token<'_>) -> String {
+    let body = token.body;
+    if token.person() {
+        format!(
+            r#""user":{{"id":"{}","displayName":null,"userPrincipalName":"{}@{}","ipAddress":"{}","roles":[]}}"#,
+            body.object, body.name, token.tenant.domain, token.address
+        )
+    } else {
+        format!(
+            r#""app":{{"appId":"{}","displayName":"{}","servicePrincipalId":"{}","servicePrincipalName":null}}"#,
+            body.app, body.name, body.object
+        )
+    }
 }
 
 /// The rows that say which workflow each federated credential trusts: without them nobody could know whose sign-ins
@@ -199,29 +228,57 @@ pub(super) fn trust_workflows(stage: &mut Stage<'_>, at: Micros) {
 }
 
 fn trust(stage: &mut Stage<'_>, body: &Entra, at: Micros) {
+    let workflow = subject(&body.name);
+    trust_subject(stage, body, &body.key, &workflow, at);
+}
+
+/// The tenant's administrator lets GitHub's `subject` sign in as the application, by the federated credential `key`.
+pub(super) fn trust_subject(
+    stage: &mut Stage<'_>,
+    body: &Entra,
+    key: &str,
+    subject: &str,
+    at: Micros,
+) {
+    let mut value = String::with_capacity(320);
+    compose(&mut value, TRUST, &[&body.name, ISSUER, subject, key]);
+    let value = value.replace('"', "\\\"");
+    administrate(stage, body, "Update application", TRUST_TARGET, &value, at);
+}
+
+/// The tenant's administrator adds the secret `key` to those that the application has.
+pub(super) fn add_secret(stage: &mut Stage<'_>, body: &Entra, key: &str, at: Micros) {
+    let known = &body.key;
+    let one = |key: &str| {
+        format!(r#"\"[KeyIdentifier={key},KeyType=Password,KeyUsage=Verify,DisplayName=deploy]\""#)
+    };
+    let value = format!("{},{}", one(known), one(key));
+    let activity = "Update application \u{2013} Certificates and secrets management ";
+    let template = SECRET_TARGET.replace('#', &one(known));
+    administrate(stage, body, activity, &template, &value, at);
+}
+
+/// A change of an application by the tenant's administrator. `template` takes an id, a name and `value`.
+fn administrate(
+    stage: &mut Stage<'_>,
+    body: &Entra,
+    activity: &str,
+    template: &str,
+    value: &str,
+    at: Micros,
+) {
     let estate = stage.estate;
     let tenant = &estate.tenants[body.tenant];
     let initiator = format!(
         r#""user":{{"id":"{}","displayName":null,"userPrincipalName":"setup@{}","ipAddress":null,"roles":[]}}"#,
         tenant.administrator, tenant.domain
     );
-    let mut value = String::with_capacity(320);
-    compose(
-        &mut value,
-        TRUST,
-        &[&body.name, ISSUER, &subject(&body.name), &body.key],
-    );
-    let value = value.replace('"', "\\\"");
     let application = stage.random.guid().text();
     let mut targets = String::with_capacity(640);
-    compose(
-        &mut targets,
-        TRUST_TARGET,
-        &[&application, &body.name, &value],
-    );
+    compose(&mut targets, template, &[&application, &body.name, value]);
     let details = format!(r#"{{"key":"AppId","value":"{}"}}"#, body.app);
     let row = Audit {
-        activity: "Update application",
+        activity,
         category: "ApplicationManagement",
         initiator: &initiator,
         targets: &targets,

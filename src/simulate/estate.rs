@@ -4,14 +4,16 @@
 //! is part of the result: a draw added in the middle changes every estate.
 
 use super::Params;
+use super::cast::Part;
 use super::names::{
     AGENTS, AZURE, BROWSER, EGRESS, FUNCTION_AGENT, OFFICE, PEOPLE, REGIONS, SYSTEMS, TASKS,
 };
-use super::operations::{ARM_PROFILES, ArmOperation, CONSOLE, Operation, PROFILES, RECORDER};
+use super::operations::{
+    ARM_PROFILES, ArmOperation, CONSOLE, MESSAGES, Operation, PROFILES, RECORDER, STORAGE,
+};
 use super::random::Random;
-
-/// With fewer identities than this there is no room for stories and traps beside ordinary life.
-const CAST_IDENTITIES_MIN: u32 = 10;
+use super::stories::traps;
+use crate::model::Micros;
 
 /// Kinds in the order in which identities are handed out, so that every estate of 25 has all of them.
 const MIX: [Kind; 25] = [
@@ -70,21 +72,6 @@ pub(super) enum Kind {
     EntraUser,
 }
 
-/// What somebody is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Ordinary,
-    /// Stories: see `stories`.
-    Sleeper,
-    Strange,
-    Crossing,
-    Pivot,
-    /// Trap: sleeps for a month again and again, because it is a monthly job.
-    Monthly,
-    /// Trap: comes from another public network each time, because it runs on hosted build machines.
-    Roaming,
-}
-
 #[derive(Debug)]
 pub(super) struct Estate {
     pub(super) accounts: Vec<Account>,
@@ -120,23 +107,33 @@ pub(super) struct Actor {
     /// Who really acts, as labels name it.
     pub(super) uid: String,
     pub(super) body: Body,
+    /// What it becomes, and when.
+    pub(super) later: Option<(Micros, Body)>,
 }
 
 impl Actor {
+    /// What it is at `at`.
+    pub(super) fn body_at(&self, at: Micros) -> &Body {
+        match &self.later {
+            Some((from, body)) if at >= *from => body,
+            _ => &self.body,
+        }
+    }
+
     /// Whether its records come from Azure and Entra.
     pub(super) fn azure(&self) -> bool {
         matches!(self.body, Body::Entra(_))
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Body {
     Aws(Aws),
     Entra(Entra),
 }
 
 /// Somebody in AWS.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Aws {
     pub(super) account: usize,
     pub(super) name: String,
@@ -165,7 +162,7 @@ pub(super) struct Role {
 }
 
 /// What an OpenID Connect token says that AWS accepts for a role.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct WebToken {
     /// Without the scheme, as AWS names its providers.
     pub(super) issuer: String,
@@ -174,7 +171,7 @@ pub(super) struct WebToken {
 }
 
 /// Somebody in Entra. Keys and ids are GUIDs as text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entra {
     pub(super) tenant: usize,
     pub(super) object: String,
@@ -220,7 +217,31 @@ impl Estate {
         for account in 0..account_count {
             estate.add_recorder(account, random);
         }
+        traps::change(&mut estate, params, random);
         estate
+    }
+
+    /// Those who play `part` in AWS, with their index.
+    pub(super) fn in_aws(&self, part: Part) -> impl Iterator<Item = (usize, &Aws)> {
+        let playing = self.playing(part);
+        playing.filter_map(|(index, actor)| match &actor.body {
+            Body::Aws(body) => Some((index, body)),
+            Body::Entra(_) => None,
+        })
+    }
+
+    /// Those who play `part` in Entra, with their index.
+    pub(super) fn in_entra(&self, part: Part) -> impl Iterator<Item = (usize, &Entra)> {
+        let playing = self.playing(part);
+        playing.filter_map(|(index, actor)| match &actor.body {
+            Body::Entra(body) => Some((index, body)),
+            Body::Aws(_) => None,
+        })
+    }
+
+    fn playing(&self, part: Part) -> impl Iterator<Item = (usize, &Actor)> {
+        let all = self.actors.iter().enumerate();
+        all.filter(move |(_, actor)| actor.part == part)
     }
 
     /// The unique id of a role as labels name it.
@@ -229,23 +250,8 @@ impl Estate {
     }
 
     fn add(&mut self, index: usize, identities: u32, random: &mut Random) {
-        let part = match index {
-            _ if identities < CAST_IDENTITIES_MIN => Part::Ordinary,
-            0 => Part::Sleeper,
-            1 => Part::Strange,
-            2 => Part::Crossing,
-            3 => Part::Monthly,
-            4 => Part::Roaming,
-            // Not 5: that is the only workload of a small estate.
-            6 => Part::Pivot,
-            _ => Part::Ordinary,
-        };
-        let kind = match part {
-            Part::Ordinary => MIX[index % MIX.len()],
-            Part::Crossing => Kind::UserRole,
-            Part::Pivot => Kind::Secret,
-            Part::Sleeper | Part::Strange | Part::Monthly | Part::Roaming => Kind::UserKey,
-        };
+        let ordinary = (Part::Ordinary, MIX[index % MIX.len()]);
+        let (part, kind) = Part::cast(index, identities).unwrap_or(ordinary);
         let name = format!("{}-{}-{index}", random.pick(&SYSTEMS), random.pick(&TASKS));
         match kind {
             Kind::Secret | Kind::Certificate | Kind::ManagedIdentity | Kind::EntraUser => {
@@ -280,11 +286,13 @@ impl Estate {
             kind,
             uid,
             body,
+            later: None,
         });
     }
 
     fn aws(&self, kind: Kind, part: Part, index: usize, name: String, random: &mut Random) -> Aws {
-        let account = random.below(self.accounts.len() as u64) as usize;
+        let drawn = random.below(self.accounts.len() as u64) as usize;
+        let account = part.account().unwrap_or(drawn);
         let number = self.accounts[account].number;
         let user = matches!(
             kind,
@@ -317,10 +325,11 @@ impl Estate {
                 _ => format!("{name}-session"),
             },
             resource: name.clone(),
-            operations: if person {
-                CONSOLE
-            } else {
-                PROFILES[random.below(PROFILES.len() as u64) as usize]
+            operations: match part {
+                _ if person => CONSOLE,
+                Part::Encryptor => STORAGE,
+                Part::Agent | Part::Rotating => MESSAGES,
+                _ => random.pick(&PROFILES),
             },
             network: aws_network(kind, part, random),
             agent: match kind {
@@ -354,7 +363,11 @@ impl Estate {
         let count = match kind {
             Kind::RoleChain => 2,
             Kind::UserRole | Kind::Instance | Kind::Function | Kind::Workload => 1,
-            Kind::ConsoleUser => usize::from(random.chance(500)),
+            Kind::ConsoleUser => match part {
+                Part::Ordinary => usize::from(random.chance(500)),
+                Part::Responder => 1,
+                _ => 0,
+            },
             _ => 0,
         };
         (0..count)
@@ -450,20 +463,19 @@ fn tenant(index: usize, random: &mut Random) -> Tenant {
 fn aws_network(kind: Kind, part: Part, random: &mut Random) -> Network {
     match (part, kind) {
         (Part::Roaming, _) | (_, Kind::Workload) => Network::Fresh,
-        (Part::Sleeper | Part::Strange | Part::Crossing | Part::Monthly, _) => {
-            Network::Fixed(random.address(OFFICE))
-        }
         (_, Kind::ConsoleUser) => Network::Fixed(random.address(OFFICE)),
         (_, Kind::Function) => Network::Few([
             random.address(EGRESS),
             random.address(EGRESS),
             random.address(EGRESS),
         ]),
-        _ => match random.below(4) {
+        (Part::Ordinary, _) => match random.below(4) {
             0 if kind == Kind::Instance => Network::Fixed(random.address(EGRESS)),
             0 => Network::Fixed(random.address(OFFICE)),
             1 => Network::Endpoint([10, random.below(250) as u8, random.below(250) as u8, 17]),
             _ => Network::Gateway,
         },
+        (_, Kind::Instance) => Network::Fixed(random.address(EGRESS)),
+        _ => Network::Fixed(random.address(OFFICE)),
     }
 }

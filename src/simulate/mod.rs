@@ -10,6 +10,7 @@
 
 mod aws;
 mod azure;
+mod cast;
 mod deliver;
 mod entra;
 mod estate;
@@ -43,7 +44,7 @@ pub const TOPICS: [&str; 4] = [
 #[derive(Clone, Debug)]
 pub struct Params {
     pub seed: u64,
-    /// Machine identities and people. Below 10 there are neither stories nor traps.
+    /// Machine identities and people. Below 10 there are neither stories nor traps, below 100 only the first of them.
     pub identities: u32,
     pub days: u32,
     /// Midnight at which the first day begins.
@@ -167,7 +168,8 @@ impl Simulation {
         let estate = Estate::new(&params, &mut Random::new(params.seed, 1));
         let plans = schedule::plans(&estate, &params, &mut Random::new(params.seed, 2));
         let scripts = stories::scripts(&estate, &params, &mut Random::new(params.seed, 3));
-        let stories = scripts.iter().map(|script| script.story.clone()).collect();
+        let stories = scripts.iter().filter_map(|script| script.story.clone());
+        let stories = stories.collect();
         Self {
             random: Random::new(params.seed, 4),
             delivery: Delivery::new(&params),
@@ -197,13 +199,15 @@ impl Simulation {
         let day = self.hour / 24;
         let first = self.params.start.day();
         self.today = schedule::runs(&self.plans, first, day, &mut self.random);
-        for (index, script) in self.scripts.iter().enumerate() {
-            if script.day == day {
-                self.today[script.hour].push(Run {
-                    doer: Doer::Story(index),
-                    second: 25 * 60,
-                    events: stories::EVENTS,
-                });
+        for (script, of) in self.scripts.iter().enumerate() {
+            for (scene, when) in of.scenes.iter().enumerate() {
+                if when.day == day {
+                    self.today[when.hour].push(Run {
+                        doer: Doer::Scene(script, scene),
+                        second: stories::SECOND,
+                        events: when.events,
+                    });
+                }
             }
         }
     }
@@ -224,10 +228,13 @@ impl Simulation {
         }
         for run in &runs {
             match run.doer {
-                Doer::Story(index) => stories::act(&mut stage, &self.scripts[index], run, begin),
+                Doer::Scene(script, scene) => {
+                    let script = &self.scripts[script];
+                    stories::play(&mut stage, script, scene, run, begin);
+                }
                 Doer::Actor(index) => {
                     let actor = &self.estate.actors[index];
-                    match &actor.body {
+                    match actor.body_at(begin) {
                         Body::Aws(body) => aws::act(&mut stage, actor, body, run, begin),
                         Body::Entra(body) => azure::act(&mut stage, actor, body, run, begin),
                     }

@@ -17,6 +17,10 @@ pub(super) struct Operation<'a> {
     pub(super) response: &'a str,
     /// Content of the list `resources`; empty when the record has none.
     pub(super) resources: &'a str,
+    /// Where it is asked for; empty for the account's own region.
+    pub(super) region: &'static str,
+    /// `errorCode`; empty when it succeeds.
+    pub(super) error: &'static str,
 }
 
 /// One operation of Azure Resource Manager.
@@ -41,6 +45,8 @@ const fn read(
         request,
         response: "null",
         resources,
+        region: "",
+        error: "",
     }
 }
 
@@ -59,6 +65,8 @@ const fn write(
         request,
         response,
         resources,
+        region: "",
+        error: "",
     }
 }
 
@@ -77,6 +85,8 @@ const fn data(
         request,
         response: "null",
         resources,
+        region: "",
+        error: "",
     }
 }
 
@@ -124,7 +134,32 @@ pub(super) const LIST_SECRETS: Operation<'static> = read(
     "",
 );
 
-const STORAGE: &[Operation<'static>] = &[
+/// An object is overwritten with a copy of itself under a key that only the caller has.
+pub(super) const COPY_OBJECT: Operation<'static> = data(
+    "s3.amazonaws.com",
+    "CopyObject",
+    false,
+    r#"{"bucketName":"@N-data-@R","Host":"@N-data-@R.s3.@R.amazonaws.com","key":"daily/@K/part-0000.parquet","x-amz-copy-source":"@N-data-@R/daily/@K/part-0000.parquet","x-amz-server-side-encryption-customer-algorithm":"AES256","x-id":"CopyObject"}"#,
+    OBJECT,
+);
+/// How long objects and their old versions are kept.
+pub(super) const PUT_LIFECYCLE: Operation<'static> = write(
+    "s3.amazonaws.com",
+    "PutBucketLifecycle",
+    r#"{"bucketName":"@N-data-@R","Host":"@N-data-@R.s3.@R.amazonaws.com","lifecycle":"","LifecycleConfiguration":{"Rule":{"ID":"clean","Status":"Enabled","Filter":{"Prefix":""},"NoncurrentVersionExpiration":{"NoncurrentDays":1}}}}"#,
+    "null",
+    BUCKET,
+);
+/// The value of a secret.
+pub(super) const GET_SECRET: Operation<'static> = read(
+    "secretsmanager.amazonaws.com",
+    "GetSecretValue",
+    r#"{"secretId":"arn:aws:secretsmanager:@R:@A:secret:@N/database-x7Ka2b","versionStage":"AWSCURRENT"}"#,
+    r#"{"accountId":"@A","type":"AWS::SecretsManager::Secret","ARN":"arn:aws:secretsmanager:@R:@A:secret:@N/database-x7Ka2b"}"#,
+);
+
+/// Jobs that move objects.
+pub(super) const STORAGE: &[Operation<'static>] = &[
     GET_OBJECT,
     data(
         "s3.amazonaws.com",
@@ -176,7 +211,8 @@ const COMPUTE: &[Operation<'static>] = &[
     ),
 ];
 
-const MESSAGES: &[Operation<'static>] = &[
+/// Jobs that take work from a queue.
+pub(super) const MESSAGES: &[Operation<'static>] = &[
     data(
         "sqs.amazonaws.com",
         "ReceiveMessage",
@@ -208,12 +244,7 @@ const MESSAGES: &[Operation<'static>] = &[
 ];
 
 const SECRETS: &[Operation<'static>] = &[
-    read(
-        "secretsmanager.amazonaws.com",
-        "GetSecretValue",
-        r#"{"secretId":"arn:aws:secretsmanager:@R:@A:secret:@N/database-x7Ka2b","versionStage":"AWSCURRENT"}"#,
-        r#"{"accountId":"@A","type":"AWS::SecretsManager::Secret","ARN":"arn:aws:secretsmanager:@R:@A:secret:@N/database-x7Ka2b"}"#,
-    ),
+    GET_SECRET,
     read(
         "ssm.amazonaws.com",
         "GetParameter",

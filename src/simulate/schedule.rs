@@ -4,8 +4,10 @@
 //! part.
 
 use super::Params;
-use super::estate::{Actor, Estate, Kind, Part};
+use super::cast::Part;
+use super::estate::{Actor, Estate, Kind};
 use super::random::Random;
+use super::stories::{self, traps};
 use crate::model::{Day, Micros};
 
 /// Hours of the sleeper and of the other cast, as bits.
@@ -31,12 +33,13 @@ pub(super) struct Plan {
     minute: u32,
     /// Mean number of events of a run, in thousandths.
     thousandths: u32,
+    from_day: u32,
     /// The first day without a run.
     until_day: u32,
     weekdays: bool,
 }
 
-/// One run of one actor, or of a story.
+/// One run of one actor, or of a scene.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
     pub(super) doer: Doer,
@@ -49,8 +52,8 @@ pub(super) struct Run {
 pub(super) enum Doer {
     /// Index into the estate's actors.
     Actor(usize),
-    /// Index into the stories.
-    Story(usize),
+    /// Index into the scripts, and into the scenes of that.
+    Scene(usize, usize),
 }
 
 /// First day on which the sleeper no longer acts, and the day on which it wakes; none when there is no room for a
@@ -112,7 +115,8 @@ pub(super) fn runs(plans: &[Plan], first: Day, index: u32, random: &mut Random) 
     let weekday = (i64::from(first.0) + i64::from(index) + 3).rem_euclid(7);
     for (actor, plan) in plans.iter().enumerate() {
         let rests = plan.weekdays && weekday >= 5;
-        if rests || index >= plan.until_day || index % plan.every_days != plan.phase {
+        let asleep = !(plan.from_day..plan.until_day).contains(&index);
+        if rests || asleep || index % plan.every_days != plan.phase {
             continue;
         }
         for (hour, runs) in hours.iter_mut().enumerate() {
@@ -158,25 +162,68 @@ fn cast_plan(actor: &Actor, days: u32) -> Option<Plan> {
         hours,
         minute: 12,
         thousandths: events * 1_000,
+        from_day: 0,
         until_day: u32::MAX,
         weekdays: false,
     };
-    match actor.part {
-        Part::Ordinary => None,
-        Part::Sleeper => Some(Plan {
-            until_day: sleep(days).map_or(u32::MAX, |(silent_from, _)| silent_from),
+    let often = plan(EVERY_THIRD_HOUR, 3);
+    let until = |day: Option<u32>| day.unwrap_or(u32::MAX);
+    Some(match actor.part {
+        Part::Ordinary => return None,
+        Part::Sleeper | Part::Idle => Plan {
+            until_day: until(sleep(days).map(|(silent_from, _)| silent_from)),
             ..plan(DAILY | (DAILY << 8), 5)
-        }),
-        Part::Strange => Some(plan(HOURLY, 1)),
-        Part::Crossing => Some(plan(EVERY_THIRD_HOUR, 3)),
-        Part::Pivot => Some(plan(MOST_HOURS, 2)),
-        Part::Monthly => Some(Plan {
+        },
+        Part::Strange => plan(HOURLY, 1),
+        Part::Pivot => plan(MOST_HOURS, 2),
+        Part::Build => plan(DAILY | (DAILY << 8), 5),
+        Part::Monthly => Plan {
             every_days: MONTH_DAYS,
             phase: 1,
             ..plan(DAILY, 12)
-        }),
-        Part::Roaming => Some(plan(DAILY, 6)),
-    }
+        },
+        Part::Roaming => plan(DAILY, 6),
+        Part::Insider | Part::Administrator | Part::Responder => Plan {
+            weekdays: true,
+            ..plan(DAILY, 5)
+        },
+        Part::Leaver => Plan {
+            weekdays: true,
+            until_day: until(stories::leaving(days).map(|leaving| leaving.left)),
+            ..plan(DAILY, 5)
+        },
+        Part::Heir => {
+            let leaving = stories::leaving(days);
+            Plan {
+                from_day: leaving.map_or(0, |leaving| leaving.made + 1),
+                until_day: until(leaving.map(|leaving| leaving.left)),
+                ..often
+            }
+        }
+        Part::Ended => Plan {
+            until_day: until(stories::ended(days)),
+            ..often
+        },
+        Part::Deployed => Plan {
+            from_day: traps::deployed(days).map_or(0, |day| day + 1),
+            ..often
+        },
+        Part::Retired => Plan {
+            until_day: until(traps::retired(days)),
+            ..often
+        },
+        Part::Crossing
+        | Part::Stolen
+        | Part::Encryptor
+        | Part::Served
+        | Part::Leaked
+        | Part::Trusting
+        | Part::Agent
+        | Part::Shared
+        | Part::Rotating
+        | Part::Upgraded
+        | Part::Refused => often,
+    })
 }
 
 /// How much an actor does beside others. Most do little and a few do much, as everywhere.
@@ -221,9 +268,19 @@ fn fitted(kind: Kind, share: u64, random: &mut Random) -> Plan {
         hours,
         // Never the first minute of an hour: the estate's trusts are set up in the very first.
         minute: 1 + random.below(43) as u32,
-        thousandths: thousandths.clamp(1_000, u64::from(u32::MAX)) as u32,
+        thousandths: thousandths.clamp(use_min(kind), u64::from(u32::MAX)) as u32,
+        from_day: 0,
         until_day: u32::MAX,
         weekdays: person,
+    }
+}
+
+/// Thousandths of an event with which a run of `kind` has used what it obtained.
+const fn use_min(kind: Kind) -> u64 {
+    match kind {
+        Kind::UserKey | Kind::ServiceLinked => 1_000,
+        Kind::RoleChain => 3_000,
+        _ => 2_000,
     }
 }
 

@@ -87,9 +87,10 @@ fn begin(out: &mut String, stage: &mut Stage<'_>, call: &Call<'_>) {
     let estate = stage.estate;
     let account = &estate.accounts[call.account];
     let operation = &call.operation;
+    let region = region(call, account);
     let fill = Fill {
         account: &account.id,
-        region: account.region,
+        region,
         resource: call.resource,
     };
     push!(
@@ -101,25 +102,30 @@ fn begin(out: &mut String, stage: &mut Stage<'_>, call: &Call<'_>) {
     push_time(out, call.at);
     push!(out, "\",\"eventSource\":\"", operation.service);
     push!(out, "\",\"eventName\":\"", operation.name);
-    push!(out, "\",\"awsRegion\":\"", account.region);
+    push!(out, "\",\"awsRegion\":\"", region);
     push!(out, "\",\"sourceIPAddress\":\"");
     match call.source {
         Source::Public(address) | Source::Endpoint(address, _) => push_address(out, address),
         Source::Service(name) => out.push_str(name),
     }
     push!(out, "\",\"userAgent\":\"", call.agent, "\"");
-    let throttled =
-        operation.service == "ec2.amazonaws.com" && stage.random.chance(THROTTLED_PER_MILLE);
+    let throttled = operation.error.is_empty()
+        && operation.service == "ec2.amazonaws.com"
+        && stage.random.chance(THROTTLED_PER_MILLE);
     if throttled {
         push!(
             out,
             ",\"errorCode\":\"Client.RequestLimitExceeded\",\"errorMessage\":\"Request limit exceeded.\""
         );
     }
+    if !operation.error.is_empty() {
+        let error = operation.error;
+        push!(out, ",\"errorCode\":\"", error, "\"");
+    }
     push!(out, ",\"requestParameters\":");
     expand(out, operation.request, fill, stage.random);
     push!(out, ",\"responseElements\":");
-    let response = if throttled {
+    let response = if throttled || !operation.error.is_empty() {
         "null"
     } else {
         operation.response
@@ -156,7 +162,7 @@ fn end(out: &mut String, stage: &mut Stage<'_>, call: &Call<'_>) {
     if !operation.resources.is_empty() {
         let fill = Fill {
             account: &account.id,
-            region: account.region,
+            region: region(call, account),
             resource: call.resource,
         };
         push!(out, ",\"resources\":[");
@@ -193,12 +199,20 @@ fn end(out: &mut String, stage: &mut Stage<'_>, call: &Call<'_>) {
             out,
             ",\"tlsDetails\":{\"tlsVersion\":\"TLSv1.3\",\"cipherSuite\":\"TLS_AES_128_GCM_SHA256\",\"clientProvidedHostHeader\":\""
         );
-        push!(out, host, ".", account.region, ".amazonaws.com\"}");
+        push!(out, host, ".", region(call, account), ".amazonaws.com\"}");
     }
     if call.console {
         push!(out, ",\"sessionCredentialFromConsole\":\"true\"");
     }
     push!(out, "}");
+}
+
+/// Where `call` is made.
+fn region<'a>(call: &Call<'a>, account: &'a Account) -> &'a str {
+    match call.operation.region {
+        "" => account.region,
+        region => region,
+    }
 }
 
 /// EventBridge leaves out what only reads.
@@ -217,7 +231,7 @@ fn envelope(account: &Account, call: &Call<'_>, random: &mut Random) -> String {
     push!(head, ",\"source\":\"aws.", service);
     push!(head, "\",\"account\":\"", &account.id, "\",\"time\":\"");
     push_time(&mut head, call.at);
-    push!(head, "\",\"region\":\"", account.region);
+    push!(head, "\",\"region\":\"", region(call, account));
     push!(head, "\",\"resources\":[],\"detail\":");
     head
 }

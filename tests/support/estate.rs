@@ -130,6 +130,9 @@ pub fn detectors() -> detect::Params {
         }),
         secret_sweep: Some(detect::SecretSweep {
             places_min: 3,
+            places_min_young: 6,
+            history_days_min: 14,
+            active_hours_min: 50,
             reads_min: 5,
             usual_hours: 3,
         }),
