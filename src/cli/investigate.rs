@@ -3,6 +3,8 @@
 //! It puts together what tables and views hold, in the order in which somebody asks: what is it, who was it, how is
 //! that known, through which hops, what grew out of it. It decides nothing itself.
 
+mod contain;
+mod finding;
 mod sections;
 
 use std::io::Write;
@@ -58,6 +60,8 @@ struct Subject {
     identities: Vec<String>,
     /// The temporary key from which the hops are followed upwards.
     session: Option<String>,
+    /// What else is known of a finding.
+    finding: Option<finding::Finding>,
 }
 
 /// One part of the answer.
@@ -150,7 +154,11 @@ async fn find(session: &Session, id: &str) -> Result<Subject> {
         uid,
         identities: Vec::new(),
         session: None,
+        finding: None,
     };
+    if kind == Kind::Finding {
+        subject.finding = finding::load(session, &subject.uid).await?;
+    }
     if let Some(row) = rows(session, &surroundings(&subject)).await?.first() {
         subject.session = text(row, 0);
         for at in 1..row.len() {
@@ -382,6 +390,23 @@ fn cells(told: &[(Section, Answer)]) -> Result<RecordBatch> {
         ("value", Arc::new(StringArray::from(values))),
     ];
     Ok(RecordBatch::try_from_iter(columns)?)
+}
+
+fn upright(name: &'static str, title: &'static str, sql: String, order: &'static str) -> Section {
+    Section {
+        upright: true,
+        ..list(name, title, sql, order)
+    }
+}
+
+fn list(name: &'static str, title: &'static str, sql: String, order: &'static str) -> Section {
+    Section {
+        name,
+        title,
+        sql,
+        order,
+        upright: false,
+    }
 }
 
 #[cfg(test)]

@@ -54,9 +54,7 @@ impl Detector for OffHome {
             return among_people(sighting, before, workload, network);
         }
         let here = homes.iter().find(|home| home.network == *network);
-        if let Some(here) = here
-            && let Some(away) = self.away(homes, here, sighting, before)
-        {
+        if let Some((away, here)) = self.away(sighting, before) {
             let told = format!(
                 "The credential of {workload} was used {} times from {}, last at {}; that workload itself goes on from \
                  {network}, where it acted {} times before.",
@@ -103,8 +101,10 @@ impl Detector for OffHome {
         Some(verdict(sighting, workload, network, home, confidence, told))
     }
 
-    fn continues(&self, key: &str, sighting: &Sighting, _: &Before<'_>) -> bool {
+    fn continues(&self, key: &str, sighting: &Sighting, before: &Before<'_>) -> bool {
+        let goes_on = || self.away(sighting, before);
         sighting.network.as_deref() == Some(key)
+            || goes_on().is_some_and(|(away, _)| *away.network == *key)
     }
 }
 
@@ -138,24 +138,26 @@ fn verdict(
 }
 
 impl OffHome {
-    /// Where the workload was besides, if this is its first event at home since it was there: so it did not move.
-    fn away<'a>(
-        &self,
-        homes: &'a [Home],
-        here: &Home,
-        sighting: &Sighting,
-        before: &Before<'_>,
-    ) -> Option<&'a Home> {
+    /// Where the workload was besides, and where it is at home, if this is its first event at home since it was there: so
+    /// it did not move.
+    fn away<'a>(&self, sighting: &Sighting, before: &Before<'a>) -> Option<(&'a Home, &'a Home)> {
+        let workload = sighting.by.workload_uid.as_ref()?;
+        let network = sighting.network.as_ref()?;
+        let homes = before.profile.whereabouts.homes(workload);
+        let here = homes.iter().find(|home| home.network == *network)?;
         let age_max = self.0.home_age_hours_max * Micros::HOUR;
-        homes.iter().find(|other| {
+        let at = sighting.event_time;
+        if here.events < self.0.home_events_min || at.since(here.last_seen_at) > age_max {
+            return None;
+        }
+        let away = homes.iter().find(|other| {
             other.network != here.network
-                && here.events >= self.0.home_events_min
                 && here.last_seen_at < other.first_seen_at
-                && other.first_seen_at < sighting.event_time
-                && sighting.event_time.since(here.last_seen_at) <= age_max
+                && other.first_seen_at < at
                 && !self.shared(&other.network, Some(other), before)
                 && self.steady(sighting, before, other)
-        })
+        })?;
+        Some((away, here))
     }
 
     /// Whether the identity has habits, of which `here` was none yet when the workload was first seen there.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::keytrail;
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -44,16 +44,16 @@ fn estate() -> &'static Path {
     dir.path()
 }
 
-fn lake() -> String {
+pub(super) fn lake() -> String {
     estate().join("lake").display().to_string()
 }
 
-fn labels() -> PathBuf {
+pub(super) fn labels() -> PathBuf {
     estate().join("labels.ndjson")
 }
 
 /// The lines of NDJSON that a command prints when it is piped, and its exit code.
-fn lines(arguments: &[&str]) -> (Vec<Value>, Option<i32>) {
+pub(super) fn lines(arguments: &[&str]) -> (Vec<Value>, Option<i32>) {
     let output = keytrail(arguments);
     let lines = text(&output.stdout)
         .lines()
@@ -68,7 +68,7 @@ fn one(sql: &str) -> Value {
     lines.first().cloned().unwrap_or_else(|| panic!("{sql}"))
 }
 
-fn word<'a>(line: &'a Value, name: &str) -> &'a str {
+pub(super) fn word<'a>(line: &'a Value, name: &str) -> &'a str {
     line[name].as_str().unwrap_or_default()
 }
 

@@ -20,6 +20,7 @@ mod integrity;
 mod investigate;
 mod kafka;
 mod lake;
+mod pages;
 mod power_cut;
 mod rejects;
 mod s3;

@@ -1,12 +1,20 @@
 //! The parts of an investigation: what each asks of tables and views.
 
-use super::{Kind, Section, Subject, literal};
+use super::{Kind, Section, Subject, list, literal, upright};
 
 /// The parts of the answer, in the order in which they are read.
 pub(super) fn all(subject: &Subject) -> Vec<Section> {
     let all: Vec<String> = subject.identities.iter().map(|uid| literal(uid)).collect();
     let all = all.join(", ");
-    let mut sections = vec![what(subject), who(&all), how_known(subject), hops(subject)];
+    let mut sections = vec![what(subject)];
+    sections.extend(subject.finding.as_ref().map(|finding| finding.why()));
+    sections.extend([who(&all), how_known(subject), hops(subject)]);
+    sections.extend(
+        subject
+            .finding
+            .iter()
+            .flat_map(|finding| finding.sections()),
+    );
     sections.extend(grown(subject));
     sections.extend(beside(subject, &all));
     sections.extend([findings(subject, &all), timeline(subject)]);
@@ -68,9 +76,9 @@ fn what(subject: &Subject) -> Section {
         Kind::Finding => (
             "The finding",
             format!(
-                "SELECT finding_uid AS uid, detector, severity, confidence, status, title, summary, why_json, \
-                 first_event_time, last_event_time, event_count, tenant_uid, \
-                 array_to_string(controls, ', ') AS controls, array_to_string(attacks, ', ') AS attacks FROM finding \
+                "SELECT finding_uid AS uid, detector, detector_version, revision, severity, confidence, status, title, \
+                 summary, first_event_time, last_event_time, event_count, tenant_uid, \
+                 array_to_string(controls, ', ') AS controls, array_to_string(attacks, ', ') AS attacks, sql FROM finding \
                  WHERE finding_uid = {uid}"
             ),
         ),
@@ -277,7 +285,7 @@ fn timeline(subject: &Subject) -> Section {
     let uses = uses(subject);
     let sql = format!(
         "SELECT event_time, operation, service, outcome, tenant_uid, source_raw, credential_uid, \
-         array_to_string(chain, ' > ') AS chain, event_uid FROM events WHERE {uses}"
+         array_to_string(chain, ' > ') AS chain, event_uid, raw_sha256, _leaf AS leaf FROM events WHERE {uses}"
     );
     list(
         "events",
@@ -285,21 +293,4 @@ fn timeline(subject: &Subject) -> Section {
         sql,
         "event_time DESC, event_uid",
     )
-}
-
-fn upright(name: &'static str, title: &'static str, sql: String, order: &'static str) -> Section {
-    Section {
-        upright: true,
-        ..list(name, title, sql, order)
-    }
-}
-
-fn list(name: &'static str, title: &'static str, sql: String, order: &'static str) -> Section {
-    Section {
-        name,
-        title,
-        sql,
-        order,
-        upright: false,
-    }
 }
