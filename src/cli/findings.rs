@@ -2,17 +2,20 @@
 
 use anyhow::Result;
 use arrow::array::AsArray;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Int64Type};
 use clap::Args;
 
 use super::{Exit, Lake, Output, block_on, print_answer};
-use crate::query::Session;
+use crate::query::{Format, Session};
 
 #[derive(Debug, Args)]
 pub(super) struct Findings {
     /// List every finding in its latest revision, the gravest first; or show one with its reasons and events
     #[arg(default_value = "list", value_parser = ["list", "show"])]
     what: String,
+    /// List those too of which somebody decided that nobody is told (`[[detect.suppress]]`)
+    #[arg(long)]
+    suppressed: bool,
     /// Id of the finding to show, or its beginning
     #[arg(required_if_eq("what", "show"))]
     id: Option<String>,
@@ -22,9 +25,19 @@ pub(super) struct Findings {
     output: Output,
 }
 
-const LIST: &str = "SELECT finding_uid, severity, detector, status, first_event_time, event_count, identity_uid, title \
-    FROM finding ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 \
-    WHEN 'low' THEN 3 ELSE 4 END, first_event_time";
+/// The list: every finding, or those of which somebody is to be told.
+fn list_sql(suppressed: bool) -> String {
+    let (column, told) = if suppressed {
+        (", suppression", "true")
+    } else {
+        ("", "suppression IS NULL")
+    };
+    format!(
+        "SELECT finding_uid, severity, detector, status, first_event_time, event_count, identity_uid, title{column} \
+         FROM finding WHERE {told} ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 \
+         WHEN 'medium' THEN 2 WHEN 'low' THEN 3 ELSE 4 END, first_event_time"
+    )
+}
 
 impl Findings {
     pub(super) fn run(self) -> Result<()> {
@@ -33,13 +46,27 @@ impl Findings {
             let session = Session::open(&self.lake.data).await?;
             match self.id {
                 Some(id) if self.what == "show" => show(&session, &id, format).await,
-                _ => print_answer(&session, LIST, format).await,
+                _ => list(&session, self.suppressed, format).await,
             }
         })
     }
 }
 
-async fn show(session: &Session, id: &str, format: crate::query::Format) -> Result<()> {
+/// Lists findings, and says on the side how many it leaves out.
+async fn list(session: &Session, suppressed: bool, format: Format) -> Result<()> {
+    print_answer(session, &list_sql(suppressed), format).await?;
+    let sql = "SELECT count(*) AS suppressed FROM finding WHERE suppression IS NOT NULL";
+    let (_, batches) = session.sql(sql).await?;
+    let count = batches.first().map_or(0, |batch| {
+        batch.column(0).as_primitive::<Int64Type>().value(0)
+    });
+    if count > 0 && !suppressed {
+        eprintln!("{count} suppressed findings are left out; --suppressed shows them");
+    }
+    Ok(())
+}
+
+async fn show(session: &Session, id: &str, format: Format) -> Result<()> {
     let wanted: String = id
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
@@ -47,7 +74,7 @@ async fn show(session: &Session, id: &str, format: crate::query::Format) -> Resu
     let sql = format!(
         "SELECT finding_uid, severity, confidence, status, detector, identity_uid, tenant_uid, title, summary, \
          why_json, first_event_time, last_event_time, event_count, array_to_string(controls, ', ') AS controls, \
-         array_to_string(attacks, ', ') AS attacks, sql FROM finding \
+         array_to_string(attacks, ', ') AS attacks, suppression, sql FROM finding \
          WHERE starts_with(finding_uid, '{wanted}') ORDER BY finding_uid LIMIT 2"
     );
     let (schema, batches) = session.sql(&sql).await?;

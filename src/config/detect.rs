@@ -1,9 +1,11 @@
 //! Thresholds of the detectors. What each detector asks is written in its file in `src/detect`.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::detect;
+use crate::model::Micros;
 
 /// The section of one detector: whether it is on, and its thresholds with their defaults.
 macro_rules! section {
@@ -57,6 +59,82 @@ pub struct Detect {
     pub unusual_origin: UnusualOrigin,
     pub volume_spike: VolumeSpike,
     pub zombie_use: ZombieUse,
+    /// Findings of which nobody is to be told for a while. They are written, and say so.
+    #[serde(deserialize_with = "checked")]
+    pub suppress: Vec<Suppress>,
+}
+
+/// A decision that nobody is told of some findings. At least `detector` or `identity` is asked for.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Suppress {
+    /// The detector, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detector: Option<String>,
+    /// The identity; with a `*` at its end, all that begin so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// What was observed (a network, a tenant, a credential …) or a related id; with a `*` at its end, all that begin so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Who decided it.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+    /// The first day on which it no longer holds, like `2026-12-31`. Nothing is suppressed for ever.
+    pub until: String,
+}
+
+impl Suppress {
+    /// What the engine takes, or what is wrong.
+    fn suppression(&self) -> Result<detect::Suppression, String> {
+        let Self {
+            detector,
+            identity,
+            about,
+            author,
+            reason,
+            until,
+        } = self;
+        if detector.is_none() && identity.is_none() {
+            return Err("a suppression names a detector or an identity".to_owned());
+        }
+        if author.trim().is_empty() || reason.trim().is_empty() {
+            return Err("a suppression has an author and a reason".to_owned());
+        }
+        if let Some(name) = detector.as_deref().filter(|name| !known(name)) {
+            return Err(format!("there is no detector {name:?}"));
+        }
+        let date = chrono::NaiveDate::parse_from_str(until, "%Y-%m-%d")
+            .map_err(|error| format!("{until:?} is not a day like 2026-12-31: {error}"))?;
+        let midnight = date.and_hms_opt(0, 0, 0).unwrap_or_default().and_utc();
+        Ok(detect::Suppression {
+            detector: detector.clone(),
+            identity: identity.clone(),
+            about: about.clone(),
+            author: author.clone(),
+            reason: reason.clone(),
+            until: Micros(midnight.timestamp_micros()).day(),
+        })
+    }
+}
+
+/// Suppressions that hold what the engine asks for.
+fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Suppress>, D::Error> {
+    let all = Vec::<Suppress>::deserialize(deserializer)?;
+    for one in &all {
+        one.suppression().map_err(D::Error::custom)?;
+    }
+    Ok(all)
+}
+
+/// Whether a detector or sweep has this name.
+fn known(name: &str) -> bool {
+    let params = Detect::default().params();
+    let detectors = detect::detectors(&params);
+    let sweeps = detect::sweeps(&params);
+    detectors.iter().any(|detector| detector.name() == name)
+        || sweeps.iter().any(|sweep| sweep.name() == name)
 }
 
 impl Detect {
@@ -86,6 +164,11 @@ impl Detect {
             unusual_origin: self.unusual_origin.params(),
             volume_spike: self.volume_spike.params(),
             zombie_use: self.zombie_use.params(),
+            suppress: self
+                .suppress
+                .iter()
+                .filter_map(|one| one.suppression().ok())
+                .collect(),
         }
     }
 }

@@ -26,6 +26,7 @@ pub mod reactivated;
 pub mod secret_sweep;
 pub mod shared_credential;
 pub mod stolen_service_role;
+pub mod suppress;
 pub mod sweep;
 pub mod unusual_origin;
 pub mod volume_spike;
@@ -56,6 +57,7 @@ pub use reactivated::Params as Reactivated;
 pub use secret_sweep::Params as SecretSweep;
 pub use shared_credential::Params as SharedCredential;
 pub use stolen_service_role::Params as StolenServiceRole;
+pub use suppress::Suppression;
 pub use sweep::{Subject, Sweep, Word};
 pub use unusual_origin::Params as UnusualOrigin;
 pub use volume_spike::Params as VolumeSpike;
@@ -87,6 +89,8 @@ pub struct Params {
     pub unusual_origin: Option<UnusualOrigin>,
     pub volume_spike: Option<VolumeSpike>,
     pub zombie_use: Option<ZombieUse>,
+    /// Findings of which nobody is to be told.
+    pub suppress: Vec<Suppression>,
 }
 
 /// What was known before the event that is judged.

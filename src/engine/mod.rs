@@ -30,7 +30,7 @@ use crate::attribute::{self, Attributor};
 use crate::correlate::{
     self, KnownCredential, KnownIdentity, Links, Newcomers, Profile, Sighting, UsageCounter,
 };
-use crate::detect::{self, Detector};
+use crate::detect::{self, Detector, Suppression};
 use crate::evidence::Table;
 use crate::model::{
     AuditEvent, Decoded, DecodedRecord, Finding, Flags, Kept, Micros, Piece, Sha256Digest,
@@ -113,6 +113,8 @@ pub struct News {
     pub summary: String,
     pub first_event_time: Micros,
     pub event_count: i64,
+    /// Whether somebody decided that nobody is to be told of it.
+    pub suppressed: bool,
 }
 
 /// The engine and everything it remembers.
@@ -121,6 +123,7 @@ pub struct Engine {
     params_sha256: String,
     attributor: Attributor,
     detectors: Vec<Box<dyn Detector>>,
+    suppressions: Vec<Suppression>,
     duplicates: Duplicates,
     watermark: Watermark,
     /// Events that the watermark has not passed, in the order in which they will be judged.
@@ -173,6 +176,7 @@ impl Engine {
             newcomers: Newcomers::default(),
             sweeps: Sweeps::new(detect::sweeps(&params.detect)),
             detectors,
+            suppressions: params.detect.suppress.clone(),
             tree_size: 0,
             rows: RowSet::default(),
             counts: Counts::default(),
@@ -435,8 +439,11 @@ impl Engine {
 
     /// Writes a revision and tells it to the live view.
     fn report(&mut self, finding: &Finding) {
-        self.rows.finding(finding);
+        let suppressed = self.suppressions.iter().find(|one| one.covers(finding));
+        let suppressed = suppressed.map(Suppression::told);
+        self.rows.finding(finding, suppressed.as_deref());
         self.news.push(News {
+            suppressed: suppressed.is_some(),
             finding_uid: finding.finding_uid.clone(),
             detector: finding.detector,
             severity: finding.severity.name(),

@@ -301,7 +301,7 @@ impl RowSet {
         });
     }
 
-    pub(super) fn finding(&mut self, finding: &Finding) {
+    pub(super) fn finding(&mut self, finding: &Finding, suppressed: Option<&str>) {
         let why_json = serde_json::to_string(&finding.why)
             .expect("reasons are texts and integers, which always have a JSON form");
         let sql = claim_sql(finding);
@@ -327,6 +327,7 @@ impl RowSet {
             attacks: finding.attacks.to_vec(),
             sql: &sql,
             class_uid: 2004,
+            suppression: suppressed,
         });
         let shown = finding.events_before;
         for (place, event) in finding.events.iter().enumerate() {

@@ -49,5 +49,7 @@ table! {
         sql: Required<Text>,
         /// OCSF class: 2004 Detection Finding.
         class_uid: Required<Int>,
+        /// Who decided that nobody is told of it, until when, and why; null for most.
+        suppression: Optional<Text>,
     }
 }

@@ -441,7 +441,7 @@ fn tell(manifest: &Manifest, news: &[News], took: Duration, outcome: &mut Outcom
         took,
     }
     .tell();
-    for news in news {
+    for news in news.iter().filter(|news| !news.suppressed) {
         Event::Finding {
             finding_uid: &news.finding_uid,
             detector: news.detector,

@@ -48,6 +48,10 @@ pub(super) fn lake() -> String {
     estate().join("lake").display().to_string()
 }
 
+pub(super) fn logs() -> String {
+    estate().join("logs").display().to_string()
+}
+
 pub(super) fn labels() -> PathBuf {
     estate().join("labels.ndjson")
 }

@@ -28,6 +28,7 @@ mod schemas;
 mod simulation;
 mod sql;
 mod store_faults;
+mod suppress;
 mod tamper;
 mod upkeep;
 

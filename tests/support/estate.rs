@@ -160,6 +160,7 @@ pub fn detectors() -> detect::Params {
             busiest_factor: 3,
         }),
         zombie_use: Some(detect::ZombieUse { grace_minutes: 10 }),
+        suppress: Vec::new(),
     }
 }
 

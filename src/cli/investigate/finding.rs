@@ -134,7 +134,7 @@ impl Finding {
             "next",
             title,
             sql,
-            "done_before, first_time, service, operation, outcome",
+            "done_before, first_time, service, operation, outcome, tenant_uid",
         )
     }
 
