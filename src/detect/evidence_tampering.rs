@@ -4,6 +4,8 @@
 //! that did the same on several days before tears environments down for a living: it is not asked again. An attempt that
 //! was refused is a lower finding. That a log was *not* delivered is another matter: `coverage` tells it.
 
+use std::sync::LazyLock;
+
 use super::{Before, Detector, Verdict, no_surer_than};
 use crate::correlate::{Dimension, Sighting};
 use crate::model::{Confidence, Severity, Uid, Why};
@@ -15,42 +17,17 @@ pub struct Params {
     pub habit_days: u32,
 }
 
-/// Operations that stop, blind or remove a log or what watches it, by service; empty where the operation names it.
-///
-/// Sources: MITRE ATT&CK T1562.008 and T1070; AWS CloudTrail, GuardDuty, Config, CloudWatch Logs and Security Hub API
-/// references; AWS Organizations user guide, "Leave an organization" (the organization's trail ends for the account);
-/// Azure Monitor, "Diagnostic settings"; Azure Network Watcher, "Flow logs". Not here: operations that a deployment calls
-/// all day to change how a log is kept.
-const BLINDING: [(&str, &str); 28] = [
-    ("DeleteDetector", "guardduty"),
-    ("DeleteDeliveryChannel", "config"),
-    ("DeleteConfigurationRecorder", "config"),
-    ("DeleteEventDataStore", "cloudtrail"),
-    ("DeleteFlowLogs", "ec2"),
-    ("DeleteLogGroup", "logs"),
-    ("DeleteLogStream", "logs"),
-    ("DeleteMembers", "guardduty"),
-    ("DeleteResolverQueryLogConfig", "route53resolver"),
-    ("DeleteTrail", "cloudtrail"),
-    ("DisableSecurityHub", "securityhub"),
-    ("DisassociateFromAdministratorAccount", "guardduty"),
-    ("DisassociateFromMasterAccount", "guardduty"),
-    ("DisassociateMembers", "guardduty"),
-    ("LeaveOrganization", "organizations"),
-    ("PutEventSelectors", "cloudtrail"),
-    ("StopConfigurationRecorder", "config"),
-    ("StopEventDataStoreIngestion", "cloudtrail"),
-    ("StopLogging", "cloudtrail"),
-    ("StopMonitoringMembers", "guardduty"),
-    ("UpdateDetector", "guardduty"),
-    ("UpdateTrail", "cloudtrail"),
-    ("microsoft.insights/activitylogalerts/delete", ""),
-    ("microsoft.insights/diagnosticsettings/delete", ""),
-    ("microsoft.network/networkwatchers/delete", ""),
-    ("microsoft.network/networkwatchers/flowlogs/delete", ""),
-    ("microsoft.operationalinsights/workspaces/delete", ""),
-    ("microsoft.security/pricings/delete", ""),
-];
+/// Operations that stop, blind or remove a log or what watches it, by service; empty where the operation names it. They
+/// are data, with the document behind each.
+static BLINDING: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let lines = include_str!("evidence_tampering.tsv").lines();
+    let rows = lines.filter(|line| !line.starts_with('#'));
+    rows.filter_map(|line| {
+        let mut cells = line.split('\t');
+        Some((cells.next()?, cells.next()?))
+    })
+    .collect()
+});
 
 #[derive(Debug)]
 pub(super) struct EvidenceTampering(pub(super) Params);
@@ -137,4 +114,20 @@ fn place(sighting: &Sighting) -> &str {
         .tenant_uid
         .as_deref()
         .unwrap_or("an unnamed account")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_has_a_source() {
+        let rows = include_str!("evidence_tampering.tsv").lines();
+        for row in rows.filter(|row| !row.starts_with('#')) {
+            let cells: Vec<&str> = row.split('\t').collect();
+            assert_eq!(cells.len(), 3, "{row}");
+            assert!(cells[2].len() > 10, "{row}");
+        }
+        assert!(BLINDING.contains(&("StopLogging", "cloudtrail")));
+    }
 }
