@@ -129,7 +129,7 @@ fn involved(params: keytrail::simulate::Params) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_planted_story_is_found_and_nothing_else() {
+fn every_planted_story_is_found_and_nothing_is_said_of_others() {
     for seed in 1..=3 {
         let params = estate::estate(seed, 100, 90, 60_000);
         let stories = keytrail::simulate::Simulation::new(params.clone())

@@ -88,6 +88,22 @@ impl Directory {
         self.at(&key, at)
     }
 
+    /// Who bore the name in `arn` at `at`, by what was seen of it until then.
+    pub(super) fn borne_since(&self, arn: &Uid, at: Micros) -> Option<&Uid> {
+        let key = key_of_arn(arn, &mut Names::default())?;
+        let bearers = self.names.get(&key)?;
+        let known = |bearer: &&Bearer| match bearer.created_at {
+            Some(created) => created <= at,
+            None => bearer.first_seen_hour * Micros::HOUR <= at.0,
+        };
+        self.at(&key, at).filter(|uid| {
+            bearers
+                .iter()
+                .filter(known)
+                .any(|bearer| bearer.uid == **uid)
+        })
+    }
+
     /// Notes an object of Entra, which keeps its id for ever. Whether it was new.
     pub(super) fn saw_object(
         &mut self,

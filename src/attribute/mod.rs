@@ -386,6 +386,11 @@ impl Attributor {
         self.lineage.directory.named_at(&Uid::from(arn), at)
     }
 
+    /// The same, by what was seen until `at`: what was read ahead changes nothing.
+    pub fn role_since(&self, arn: &str, at: Micros) -> Option<&Uid> {
+        self.lineage.directory.borne_since(&Uid::from(arn), at)
+    }
+
     /// The shared copy of `uid`.
     pub fn intern(&mut self, uid: &str) -> Uid {
         self.names.intern(uid)

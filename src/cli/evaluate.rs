@@ -266,22 +266,23 @@ async fn add_answers(session: &Session, counts: &mut Counts) -> Result<()> {
 }
 
 /// Every story, how many findings tell it, and how many epochs after the event that gives it away the first of them
-/// stands. A finding tells a story if it is of the story's detector and about its identity, or names that event.
+/// stands. A finding tells a story if it is of the story's detector and either about its identity and no older, or names that event.
 const STORIES: &str = "WITH stories AS ( \
       SELECT s.story, s.detector, s.identity_uid, s.first_event_uid, min(a._epoch) AS epoch FROM labels s \
       LEFT JOIN activity a ON a.event_uid = s.first_event_uid WHERE s.detector IS NOT NULL \
       GROUP BY s.story, s.detector, s.identity_uid, s.first_event_uid \
     ), told AS ( \
-      SELECT s.story, s.identity_uid, f.finding_uid FROM stories s \
+      SELECT s.story, s.identity_uid, f.finding_uid, false AS named FROM stories s \
       JOIN finding f ON f.detector = s.detector AND f.identity_uid = s.identity_uid WHERE f.status <> 'retracted' \
-      UNION SELECT s.story, s.identity_uid, f.finding_uid FROM stories s \
+      UNION SELECT s.story, s.identity_uid, f.finding_uid, true AS named FROM stories s \
       JOIN finding_events e ON e.event_uid = s.first_event_uid \
       JOIN finding f ON f.detector = s.detector AND f.finding_uid = e.finding_uid WHERE f.status <> 'retracted' \
     ), first AS (SELECT finding_uid, min(_epoch) AS epoch FROM findings GROUP BY finding_uid) \
-    SELECT s.story, s.detector, s.identity_uid, s.first_event_uid, coalesce(min(t.finding_uid), '') AS finding_uid, \
-    coalesce(CAST(min(f.epoch) - min(s.epoch) AS VARCHAR), '') AS epochs_later, count(f.finding_uid) AS findings \
+    SELECT s.story, s.detector, s.identity_uid, s.first_event_uid, coalesce(min(f.finding_uid), '') AS finding_uid, \
+    coalesce(CAST(greatest(min(f.epoch) - min(s.epoch), 0) AS VARCHAR), '') AS epochs_later, \
+    count(DISTINCT f.finding_uid) AS findings \
     FROM stories s LEFT JOIN told t ON t.story = s.story AND t.identity_uid = s.identity_uid \
-    LEFT JOIN first f ON f.finding_uid = t.finding_uid AND f.epoch >= s.epoch \
+    LEFT JOIN first f ON f.finding_uid = t.finding_uid AND (t.named OR f.epoch >= s.epoch) \
     GROUP BY s.story, s.detector, s.identity_uid, s.first_event_uid ORDER BY s.story, s.identity_uid";
 
 /// Everybody who had a hand in a story.

@@ -25,12 +25,15 @@ pub(super) struct Findings {
     output: Output,
 }
 
+/// Whether somebody is to be told: nobody decided otherwise, or that has ended.
+const TOLD: &str = "(suppressed_until IS NULL OR suppressed_until <= current_date())";
+
 /// The list: every finding, or those of which somebody is to be told.
 fn list_sql(suppressed: bool) -> String {
     let (column, told) = if suppressed {
         (", suppression", "true")
     } else {
-        ("", "suppression IS NULL")
+        ("", TOLD)
     };
     format!(
         "SELECT finding_uid, severity, detector, status, first_event_time, event_count, identity_uid, title{column} \
@@ -55,8 +58,8 @@ impl Findings {
 /// Lists findings, and says on the side how many it leaves out.
 async fn list(session: &Session, suppressed: bool, format: Format) -> Result<()> {
     print_answer(session, &list_sql(suppressed), format).await?;
-    let sql = "SELECT count(*) AS suppressed FROM finding WHERE suppression IS NOT NULL";
-    let (_, batches) = session.sql(sql).await?;
+    let sql = format!("SELECT count(*) AS suppressed FROM finding WHERE NOT {TOLD}");
+    let (_, batches) = session.sql(&sql).await?;
     let count = batches.first().map_or(0, |batch| {
         batch.column(0).as_primitive::<Int64Type>().value(0)
     });

@@ -139,6 +139,7 @@ fn fail_on(view: &View, severity: Option<&str>) -> Result<()> {
     let reached = view
         .findings()
         .iter()
+        .filter(|finding| !finding.news.suppressed)
         .filter(|finding| rank(finding.news.severity) >= Some(limit))
         .count();
     if reached == 0 {

@@ -99,6 +99,15 @@ impl Suppress {
         if detector.is_none() && identity.is_none() {
             return Err("a suppression names a detector or an identity".to_owned());
         }
+        let patterns = [identity, about].into_iter().flatten();
+        for pattern in patterns {
+            let beginning = pattern.strip_suffix('*').unwrap_or(pattern);
+            if beginning.is_empty() || beginning.contains('*') {
+                return Err(format!(
+                    "{pattern:?} would fit nearly everything, or nothing: write an id, or its beginning and one `*`"
+                ));
+            }
+        }
         if author.trim().is_empty() || reason.trim().is_empty() {
             return Err("a suppression has an author and a reason".to_owned());
         }
@@ -374,12 +383,10 @@ section! {
     SecretSweep {
         /// Different services and regions.
         places_min: usize = 3,
-        /// So many of an identity that is learning …
+        /// So many of an identity that is young …
         places_min_young: usize = 6,
-        /// … because it is younger than this many days …
+        /// … because it is known for fewer days than this.
         history_days_min: i64 = 14,
-        /// … or has fewer distinct active hours.
-        active_hours_min: u64 = 50,
         /// Secrets read in them.
         reads_min: usize = 5,
         /// In so many hours before as much makes it a habit.

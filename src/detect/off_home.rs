@@ -3,7 +3,8 @@
 //! The keys of an instance, a function, a task or a pod and the token of a managed identity are made for one machine and
 //! never leave it, unless somebody takes them out. A workload that changes its way out (another gateway, another address)
 //! leaves the old one behind; a stolen credential is used from both places. So it fires when an identity with steady
-//! networks goes on at home after one of its workloads was first seen elsewhere, on the next event of either place; or at once, without any history, if the
+//! networks goes on at home after one of its workloads was first seen elsewhere, on the next event of either place (at home
+//! that is the workload's own event: what was done elsewhere is in the network that the finding names); or at once, without any history, if the
 //! client elsewhere is one that the identity never used. Functions that change their address by the hour have no home. A
 //! workload that was never seen in any network has none that could be told, but it is surely not where only people work.
 
@@ -74,7 +75,9 @@ impl Detector for OffHome {
             return None;
         }
         let both = here.is_some_and(|here| {
-            home.last_seen_at > here.first_seen_at && self.steady(sighting, before, here)
+            home.last_seen_at > here.first_seen_at
+                && came_with(before, here).is_some_and(|days| days <= 1)
+                && self.steady(sighting, before)
         });
         let strange = sighting
             .user_agent_family
@@ -137,6 +140,14 @@ fn verdict(
     }
 }
 
+/// On how many days the identity was in the network of `home`, if nothing of it was there before this workload came.
+fn came_with(before: &Before<'_>, home: &Home) -> Option<u32> {
+    let Some(stats) = before.profile.stats(Dimension::Network, &home.network) else {
+        return Some(0);
+    };
+    (stats.first_seen_at >= home.first_seen_at).then_some(stats.days)
+}
+
 impl OffHome {
     /// Where the workload was besides, and where it is at home, if this is its first event at home since it was there: so
     /// it did not move.
@@ -150,25 +161,23 @@ impl OffHome {
         if here.events < self.0.home_events_min || at.since(here.last_seen_at) > age_max {
             return None;
         }
-        let away = homes.iter().find(|other| {
+        if !self.steady(sighting, before) {
+            return None;
+        }
+        let others = homes.iter().filter(|other| {
             other.network != here.network
                 && here.last_seen_at < other.first_seen_at
                 && other.first_seen_at < at
                 && !self.shared(&other.network, Some(other), before)
-                && self.steady(sighting, before, other)
-        })?;
-        Some((away, here))
+                && came_with(before, other).is_some()
+        });
+        Some((others.max_by_key(|other| other.first_seen_at)?, here))
     }
 
-    /// Whether the identity has habits, of which `here` was none yet when the workload was first seen there.
-    fn steady(&self, sighting: &Sighting, before: &Before<'_>, here: &Home) -> bool {
+    /// Whether the identity has habits.
+    fn steady(&self, sighting: &Sighting, before: &Before<'_>) -> bool {
         let networks = before.profile.values(Dimension::Network);
-        let fresh = before
-            .profile
-            .stats(Dimension::Network, &here.network)
-            .is_none_or(|stats| stats.first_seen_at >= here.first_seen_at && stats.days <= 1);
-        fresh
-            && networks.bits() >= self.0.bits_min
+        networks.bits() >= self.0.bits_min
             && !learning(
                 before.profile,
                 sighting,

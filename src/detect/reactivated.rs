@@ -3,7 +3,7 @@
 //! A key that nobody missed for months is a key nobody watches; whoever finds it uses it first where it was never
 //! used. It fires at the moment of waking. A job that sleeps for a month and always did is not woken: the gap must
 //! also be a multiple of the longest earlier one. Failed use is a lower finding and does not count as waking, so the
-//! first success after it still speaks. An identity through which others acted meanwhile did not sleep.
+//! first success after it still speaks. An identity sleeps from the last time when anybody acted through it.
 
 use super::{Before, Detector, Verdict, no_surer_than};
 use crate::correlate::{Dimension, Sighting, Sleep};
@@ -49,12 +49,13 @@ impl Detector for Reactivated {
         let identity = sighting.profiled()?;
         let used = last_use(identity, sighting, before);
         let before = before.profile;
-        let awake = before.sleep.last_success_at < used;
-        if let Some(gap) = self
-            .woke(&before.sleep, sighting.event_time)
-            .filter(|_| !awake)
-        {
-            return Some(verdict(sighting, identity, &before.sleep, gap, "identity"));
+        // An empty profile has no sleep to wake from, whoever else used the identity.
+        let sleep = Sleep {
+            last_success_at: before.sleep.last_success_at.map(|own| own.max(used)),
+            ..before.sleep.clone()
+        };
+        if let Some(gap) = self.woke(&sleep, sighting.event_time) {
+            return Some(verdict(sighting, identity, &sleep, gap, "identity"));
         }
         let credential = sighting.credential_uid()?;
         let stats = before.stats(Dimension::Credential, credential)?;
@@ -96,8 +97,8 @@ impl Reactivated {
     }
 }
 
-/// When `identity` was last used by anybody, to the hour.
-fn last_use(identity: &Uid, sighting: &Sighting, before: &Before<'_>) -> Option<Micros> {
+/// When `identity` was last used by anybody, to the hour; the earliest time there is if it never was.
+fn last_use(identity: &Uid, sighting: &Sighting, before: &Before<'_>) -> Micros {
     let known = if sighting.by.acting_uid == *identity {
         before.acting
     } else if sighting.by.origin_uid == *identity {
@@ -105,7 +106,8 @@ fn last_use(identity: &Uid, sighting: &Sighting, before: &Before<'_>) -> Option<
     } else {
         None
     };
-    known?.last_use.as_ref().map(|(last, _)| *last)
+    let last = known.and_then(|known| known.last_use.as_ref());
+    last.map_or(Micros::MIN, |(last, _)| *last)
 }
 
 fn verdict(sighting: &Sighting, key: &Uid, sleep: &Sleep, gap: i64, what: &str) -> Verdict {

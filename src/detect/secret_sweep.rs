@@ -2,10 +2,11 @@
 //!
 //! A program reads the secrets it needs from where they are kept. Whoever reads them in every region and every store is
 //! collecting. An identity that did so in a few hours before (a tool that copies or counts secrets) is used to it; of
-//! one that has no habits yet more is asked, because a program that has just been deployed reads its first secrets too.
+//! a young one more is asked, because a program that has just been deployed reads its first secrets too. One that is known
+//! for long and seldom seen is not young.
 //! Decryption and tokens of registries are left out: everything that works with encrypted data calls them.
 
-use super::{Before, Detector, Verdict, learning, no_surer_than};
+use super::{Before, Detector, Verdict, no_surer_than};
 use crate::correlate::Sighting;
 use crate::model::{Confidence, Severity, Uid, Why};
 
@@ -14,12 +15,10 @@ use crate::model::{Confidence, Severity, Uid, Why};
 pub struct Params {
     /// Different services and regions within an hour.
     pub places_min: usize,
-    /// So many of an identity that is learning …
+    /// So many of an identity that is young …
     pub places_min_young: usize,
-    /// … because it is younger than this many days …
+    /// … because it is known for fewer days than this.
     pub history_days_min: i64,
-    /// … or has fewer distinct active hours.
-    pub active_hours_min: u64,
     /// Secrets read in them.
     pub reads_min: usize,
     /// So many such hours before are a habit.
@@ -51,12 +50,7 @@ impl Detector for SecretSweep {
     fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {
         let place = sighting.secret_read()?;
         let crowd = before.profile.secrets_with(sighting, &place);
-        let young = learning(
-            before.profile,
-            sighting,
-            self.0.history_days_min,
-            self.0.active_hours_min,
-        );
+        let young = before.profile.age_days(sighting.event_time) < self.0.history_days_min;
         let places_min = if young {
             self.0.places_min_young
         } else {

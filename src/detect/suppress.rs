@@ -1,7 +1,7 @@
 //! Findings of which nobody is to be told for a while: by whose decision, why, and until when.
 //!
-//! A suppressed finding is written like any other, and says that it is suppressed; so a decision never changes what was
-//! found, and its end needs nobody to remember it.
+//! A suppressed finding is written like any other, and says that it is suppressed and until when; so a decision never
+//! changes what was found, and what asks for findings shows it again from that day on.
 
 use crate::model::{Day, Finding};
 
@@ -12,7 +12,8 @@ pub struct Suppression {
     pub detector: Option<String>,
     /// The identity, or its beginning and a `*`; any if none.
     pub identity: Option<String>,
-    /// What was observed (a network, a tenant, a credential …) or a related id, or its beginning and a `*`; any if none.
+    /// What was observed by the first reason (a network, a tenant, a credential …) or a related id, or its beginning and a
+    /// `*`; any if none.
     pub about: Option<String>,
     pub author: String,
     pub reason: String,
@@ -24,8 +25,10 @@ impl Suppression {
     /// Whether nobody is to be told of `finding`. The day is that of its last event, so that a replay decides alike.
     pub fn covers(&self, finding: &Finding) -> bool {
         let detector = self.detector.as_deref();
-        let observed = finding.why.iter().map(|why| why.observed.as_str());
-        let mut about = observed.chain(finding.related_uids.iter().map(|uid| &**uid));
+        let observed = finding.why.first().map(|why| why.observed.as_str());
+        let mut about = observed
+            .into_iter()
+            .chain(finding.related_uids.iter().map(|uid| &**uid));
         finding.revision_time.day() < self.until
             && detector.is_none_or(|name| name == finding.detector)
             && fits(self.identity.as_deref(), &finding.identity_uid)

@@ -440,8 +440,7 @@ impl Engine {
     /// Writes a revision and tells it to the live view.
     fn report(&mut self, finding: &Finding) {
         let suppressed = self.suppressions.iter().find(|one| one.covers(finding));
-        let suppressed = suppressed.map(Suppression::told);
-        self.rows.finding(finding, suppressed.as_deref());
+        self.rows.finding(finding, suppressed);
         self.news.push(News {
             suppressed: suppressed.is_some(),
             finding_uid: finding.finding_uid.clone(),

@@ -94,7 +94,7 @@ impl Engine {
     }
 
     /// ID-4: the unique id that a role known by its ARN turned out to have.
-    pub(super) fn merged(&self, identity: &Uid, at: Micros) -> Option<Uid> {
+    fn merged(&self, identity: &Uid, at: Micros) -> Option<Uid> {
         let arn = identity.strip_prefix("aws:role-arn:")?;
         self.attributor.role_at(arn, at).cloned()
     }

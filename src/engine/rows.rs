@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 
 use crate::attribute::{Amendment, Session};
 use crate::correlate::{KnownCredential, KnownIdentity, Link, Sighting, Usage, UsageKey};
+use crate::detect::Suppression;
 use crate::evidence::{
     Amendments, AmendmentsRow, Coverage, CoverageRow, Credentials, CredentialsRow, FindingEvents,
     FindingEventsRow, Findings, FindingsRow, Identities, IdentitiesRow, Ledger, LifecycleRow,
@@ -301,10 +302,11 @@ impl RowSet {
         });
     }
 
-    pub(super) fn finding(&mut self, finding: &Finding, suppressed: Option<&str>) {
+    pub(super) fn finding(&mut self, finding: &Finding, suppressed: Option<&Suppression>) {
         let why_json = serde_json::to_string(&finding.why)
             .expect("reasons are texts and integers, which always have a JSON form");
         let sql = claim_sql(finding);
+        let suppression = suppressed.map(Suppression::told);
         self.findings.push(&FindingsRow {
             finding_uid: &finding.finding_uid,
             revision: finding.revision,
@@ -327,7 +329,8 @@ impl RowSet {
             attacks: finding.attacks.to_vec(),
             sql: &sql,
             class_uid: 2004,
-            suppression: suppressed,
+            suppression: suppression.as_deref(),
+            suppressed_until: suppressed.map(|decision| decision.until),
         });
         let shown = finding.events_before;
         for (place, event) in finding.events.iter().enumerate() {

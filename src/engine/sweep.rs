@@ -256,7 +256,9 @@ impl Engine {
             .identities
             .unordered()
             .filter_map(|(uid, known)| {
-                let renamed = self.merged(uid, today.start()).is_some();
+                let renamed = uid
+                    .strip_prefix("aws:role-arn:")
+                    .is_some_and(|arn| self.attributor.role_since(arn, today.start()).is_some());
                 let news = self.sweeps.look(uid, known, renamed, today)?;
                 Some((uid.clone(), news))
             })

@@ -1,6 +1,6 @@
 //! `findings`: what detectors said, by revision.
 
-use super::column::{Int, Long, Optional, Required, Text, TextList, Time};
+use super::column::{Date, Int, Long, Optional, Required, Text, TextList, Time};
 use super::table::table;
 
 table! {
@@ -51,5 +51,7 @@ table! {
         class_uid: Required<Int>,
         /// Who decided that nobody is told of it, until when, and why; null for most.
         suppression: Optional<Text>,
+        /// The first day on which it is told again.
+        suppressed_until: Optional<Date>,
     }
 }

@@ -88,6 +88,12 @@ fn a_suppression_without_an_end_or_a_name_is_refused() {
         "missing field `until`",
     );
     refused(&format!("{by}{until}"), "names a detector or an identity");
+    for identity in ["*", "aws:*:x"] {
+        refused(
+            &format!("identity = \"{identity}\"\n{by}{until}"),
+            "nearly everything",
+        );
+    }
     refused(
         &format!("detector = \"asleep\"\n{by}{until}"),
         "no detector \"asleep\"",

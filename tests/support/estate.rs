@@ -132,7 +132,6 @@ pub fn detectors() -> detect::Params {
             places_min: 3,
             places_min_young: 6,
             history_days_min: 14,
-            active_hours_min: 50,
             reads_min: 5,
             usual_hours: 3,
         }),

@@ -17,8 +17,8 @@ pub(super) struct Finding {
     last_time: String,
     detector: String,
     why: Vec<Reason>,
-    /// The credentials that were used, and those with which their sessions were begun.
     targets: Vec<Target>,
+    services: Vec<String>,
 }
 
 /// One reason, as `why_json` spells it.
@@ -52,42 +52,54 @@ pub(super) async fn load(session: &Session, uid: &str) -> Result<Option<Finding>
         detector: detector.unwrap_or_default(),
         why: serde_json::from_str(&why.unwrap_or_default()).unwrap_or_default(),
         targets: targets(session, &quoted).await?,
+        services: services(session, &quoted).await?,
     }))
 }
 
-/// The credentials of a finding's events, and one hop up those that began their sessions, with whose they are.
+/// The credentials of a finding's events, and before them those that began their sessions: who holds those could begin
+/// another.
 async fn targets(session: &Session, finding: &str) -> Result<Vec<Target>> {
     let sql = format!(
         "WITH used AS (SELECT a.credential_kind, a.credential_uid, a.workload_uid, a.acting_uid, a.session_uid \
-           FROM finding_events n JOIN activity a ON a.event_uid = n.event_uid WHERE n.finding_uid = {finding} \
+           FROM finding_events n JOIN events a ON a.event_uid = n.event_uid AND a.event_date = n.event_date \
+           WHERE n.finding_uid = {finding} \
          ), began AS (SELECT DISTINCT a.credential_kind, a.credential_uid, a.workload_uid, a.acting_uid FROM sessions s \
-           JOIN activity a ON a.event_uid = s.issue_event_uid \
+           JOIN events a ON a.event_uid = s.issue_event_uid \
            WHERE s.session_uid IN (SELECT session_uid FROM used) \
-         ), both AS (SELECT 0 AS place, credential_kind, credential_uid, workload_uid, acting_uid FROM used \
-           UNION ALL SELECT 1 AS place, credential_kind, credential_uid, workload_uid, acting_uid FROM began) \
-         SELECT b.credential_kind, b.credential_uid, b.workload_uid, b.acting_uid, i.display_name, i.arn_or_app_id, \
-         min(b.place) AS place, count(*) AS events FROM both b LEFT JOIN identity i ON i.identity_uid = b.acting_uid \
-         WHERE b.credential_kind IS NOT NULL \
-         GROUP BY b.credential_kind, b.credential_uid, b.workload_uid, b.acting_uid, i.display_name, i.arn_or_app_id \
-         ORDER BY place, events DESC, b.credential_uid"
+         ), both AS (SELECT 1 AS place, credential_kind, credential_uid, workload_uid, acting_uid FROM used \
+           UNION ALL SELECT 0 AS place, credential_kind, credential_uid, workload_uid, acting_uid FROM began) \
+         SELECT b.credential_kind, b.credential_uid, b.workload_uid, b.acting_uid, i.tenant_uid, i.display_name, \
+         i.arn_or_app_id, min(b.place) AS place, count(*) AS events FROM both b \
+         LEFT JOIN identity i ON i.identity_uid = b.acting_uid WHERE b.credential_kind IS NOT NULL \
+         GROUP BY b.credential_kind, b.credential_uid, b.workload_uid, b.acting_uid, i.tenant_uid, i.display_name, \
+         i.arn_or_app_id ORDER BY place, events DESC, b.credential_uid, b.acting_uid"
     );
     let told = rows(session, &sql).await?.into_iter().map(|mut row| {
-        row.truncate(6);
-        let [kind, credential, workload, acting, name, app] =
-            <[Option<String>; 6]>::try_from(row).unwrap_or_default();
-        // In Entra commands take the object's id, which is the last part of ours.
-        let object = acting
-            .filter(|uid| uid.starts_with("entra:"))
-            .and_then(|uid| uid.rsplit('/').next().map(str::to_owned));
+        row.truncate(7);
+        let [kind, credential, workload, acting, place, name, app] =
+            <[Option<String>; 7]>::try_from(row).unwrap_or_default();
         Target {
             kind: kind.unwrap_or_default(),
-            key: credential.and_then(|uid| uid.rsplit(':').next().map(str::to_owned)),
-            app: app.filter(|_| object.is_some()),
-            name: object.or(name),
+            credential: credential.unwrap_or_default(),
+            acting: acting.unwrap_or_default(),
+            place,
+            name,
+            app,
             workload,
         }
     });
     Ok(told.collect())
+}
+
+/// Which services the finding's events called.
+async fn services(session: &Session, finding: &str) -> Result<Vec<String>> {
+    let sql = format!(
+        "SELECT DISTINCT e.service FROM finding_events n \
+         JOIN events e ON e.event_uid = n.event_uid AND e.event_date = n.event_date \
+         WHERE n.finding_uid = {finding} ORDER BY e.service"
+    );
+    let told = rows(session, &sql).await?.into_iter();
+    Ok(told.filter_map(|mut row| row.pop().flatten()).collect())
 }
 
 impl Finding {
@@ -123,9 +135,11 @@ impl Finding {
             "SELECT min(e.event_time) AS first_time, e.service, e.operation, e.outcome, e.tenant_uid, \
              count(*) AS events, CASE WHEN min(known.before) IS NULL THEN 'never' ELSE 'yes' END AS done_before, \
              min(e.event_uid) AS example_event_uid FROM events e LEFT JOIN ( \
-               SELECT service, operation, min(event_time) AS before FROM events \
-               WHERE {of_identity} AND event_time < {first} GROUP BY service, operation \
+               SELECT service, operation, tenant_uid, min(event_time) AS before FROM events \
+               WHERE {of_identity} AND event_time < {first} AND outcome <> 'failure' \
+               GROUP BY service, operation, tenant_uid \
              ) known ON known.service = e.service AND known.operation = e.operation \
+             AND known.tenant_uid = e.tenant_uid \
              WHERE {of_identity} AND e.event_time >= {first} AND e.event_time < {first} + INTERVAL '24 hours' \
              GROUP BY e.service, e.operation, e.outcome, e.tenant_uid"
         );
@@ -139,17 +153,23 @@ impl Finding {
     }
 
     fn contain(&self) -> Section {
-        let steps = steps(&self.targets, &self.detector, &self.identity);
+        let steps = steps(
+            &self.targets,
+            &self.detector,
+            &self.identity,
+            &self.services,
+        );
         let told = steps.iter().enumerate().map(|(place, step)| {
             format!(
-                "({}, {}, {}, {})",
+                "({}, {}, {}, {}, {})",
                 place + 1,
+                literal(step.place.as_deref().unwrap_or_default()),
                 literal(step.what),
                 literal(&step.how),
                 literal(step.source)
             )
         });
-        let sql = values(told.collect(), "number, step, how, source");
+        let sql = values(told.collect(), "number, tenant_uid, step, how, source");
         super::list("contain", "How to stop it", sql, "number")
     }
 
@@ -160,7 +180,7 @@ impl Finding {
         let until = format!("{} + INTERVAL '24 hours'", time(&self.last_time));
         let sql = format!(
             "WITH named AS (SELECT e.* FROM finding_events n JOIN events e ON e.event_uid = n.event_uid \
-               WHERE n.finding_uid = {uid} \
+               AND e.event_date = n.event_date WHERE n.finding_uid = {uid} \
              ), hours AS (SELECT DISTINCT c.log_source, c.tenant_uid, c.hour FROM coverage c \
                JOIN (SELECT DISTINCT log_source, tenant_uid FROM named) t \
                ON t.log_source = c.log_source AND t.tenant_uid = c.tenant_uid \
@@ -169,6 +189,9 @@ impl Finding {
              SELECT 'the log tells of nothing' AS what, log_source, tenant_uid, \
              hour + INTERVAL '1 hour' AS from_time, next_hour AS until_time, CAST(NULL AS BIGINT) AS events \
              FROM followed WHERE next_hour > hour + INTERVAL '1 hour' AND next_hour > {from} AND hour < {until} \
+             UNION ALL SELECT 'the log begins' AS what, log_source, tenant_uid, CAST(NULL AS TIMESTAMP) AS from_time, \
+             min(hour) AS until_time, CAST(NULL AS BIGINT) AS events FROM followed GROUP BY log_source, tenant_uid \
+             HAVING min(hour) > {from} \
              UNION ALL SELECT 'the log ends' AS what, log_source, tenant_uid, hour + INTERVAL '1 hour' AS from_time, \
              CAST(NULL AS TIMESTAMP) AS until_time, CAST(NULL AS BIGINT) AS events FROM followed \
              WHERE next_hour IS NULL AND hour + INTERVAL '1 hour' < {until} \

@@ -14,7 +14,7 @@ use super::administration::Order;
 use super::{LONG_HISTORY_DAYS_MIN, Plot, Scene, Script, When, at_console, in_aws, key_of, seat};
 use crate::model::Micros;
 
-/// How many calls are refused in a row: more than a detector of refusals asks for.
+/// How many calls of two operations are refused in a row: enough refusals for a burst, of too few operations.
 const REFUSED: u32 = 12;
 
 /// The day on which a function is made; none when there is no room for it.
