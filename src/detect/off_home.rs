@@ -161,9 +161,6 @@ impl OffHome {
         if here.events < self.0.home_events_min || at.since(here.last_seen_at) > age_max {
             return None;
         }
-        if !self.steady(sighting, before) {
-            return None;
-        }
         let others = homes.iter().filter(|other| {
             other.network != here.network
                 && here.last_seen_at < other.first_seen_at
@@ -171,7 +168,9 @@ impl OffHome {
                 && !self.shared(&other.network, Some(other), before)
                 && came_with(before, other).is_some()
         });
-        Some((others.max_by_key(|other| other.first_seen_at)?, here))
+        let away = others.max_by_key(|other| other.first_seen_at)?;
+        // Asked last, because nearly every workload is in one place only.
+        self.steady(sighting, before).then_some((away, here))
     }
 
     /// Whether the identity has habits.

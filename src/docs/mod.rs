@@ -18,6 +18,9 @@ pub mod invariants {}
 #[doc = include_str!("limits.md")]
 pub mod limits {}
 
+#[doc = include_str!("quality.md")]
+pub mod quality {}
+
 #[doc = include_str!("style.md")]
 pub mod style {}
 
