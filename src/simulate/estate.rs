@@ -12,7 +12,6 @@ use super::operations::{
     ARM_PROFILES, ArmOperation, CONSOLE, MESSAGES, Operation, PROFILES, RECORDER, STORAGE,
 };
 use super::random::Random;
-use super::stories::traps;
 use crate::model::Micros;
 
 /// Kinds in the order in which identities are handed out, so that every estate of 25 has all of them.
@@ -217,7 +216,6 @@ impl Estate {
         for account in 0..account_count {
             estate.add_recorder(account, random);
         }
-        traps::change(&mut estate, params, random);
         estate
     }
 

@@ -10,6 +10,7 @@
 
 mod aws;
 mod azure;
+mod calendar;
 mod cast;
 mod deliver;
 mod entra;
@@ -165,7 +166,9 @@ struct Who {
 impl Simulation {
     /// Decides who exists, what they do all day, and what will happen to whom.
     pub fn new(params: Params) -> Self {
-        let estate = Estate::new(&params, &mut Random::new(params.seed, 1));
+        let mut random = Random::new(params.seed, 1);
+        let mut estate = Estate::new(&params, &mut random);
+        stories::traps::change(&mut estate, &params, &mut random);
         let plans = schedule::plans(&estate, &params, &mut Random::new(params.seed, 2));
         let scripts = stories::scripts(&estate, &params, &mut Random::new(params.seed, 3));
         let stories = scripts.iter().filter_map(|script| script.story.clone());

@@ -4,10 +4,10 @@
 //! part.
 
 use super::Params;
+use super::calendar;
 use super::cast::Part;
 use super::estate::{Actor, Estate, Kind};
 use super::random::Random;
-use super::stories::{self, traps};
 use crate::model::{Day, Micros};
 
 /// Hours of the sleeper and of the other cast, as bits.
@@ -54,13 +54,6 @@ pub(super) enum Doer {
     Actor(usize),
     /// Index into the scripts, and into the scenes of that.
     Scene(usize, usize),
-}
-
-/// First day on which the sleeper no longer acts, and the day on which it wakes; none when there is no room for a
-/// silence that differs from the habits before it.
-pub(super) fn sleep(days: u32) -> Option<(u32, u32)> {
-    let silent_from = days.saturating_sub(38).min(21);
-    (silent_from >= 10).then(|| (silent_from, days - 3))
 }
 
 /// The plans of all actors, in their order.
@@ -171,7 +164,7 @@ fn cast_plan(actor: &Actor, days: u32) -> Option<Plan> {
     Some(match actor.part {
         Part::Ordinary => return None,
         Part::Sleeper | Part::Idle => Plan {
-            until_day: until(sleep(days).map(|(silent_from, _)| silent_from)),
+            until_day: until(calendar::sleep(days).map(|(silent_from, _)| silent_from)),
             ..plan(DAILY | (DAILY << 8), 5)
         },
         Part::Strange => plan(HOURLY, 1),
@@ -189,11 +182,11 @@ fn cast_plan(actor: &Actor, days: u32) -> Option<Plan> {
         },
         Part::Leaver => Plan {
             weekdays: true,
-            until_day: until(stories::leaving(days).map(|leaving| leaving.left)),
+            until_day: until(calendar::leaving(days).map(|leaving| leaving.left)),
             ..plan(DAILY, 5)
         },
         Part::Heir => {
-            let leaving = stories::leaving(days);
+            let leaving = calendar::leaving(days);
             Plan {
                 from_day: leaving.map_or(0, |leaving| leaving.made + 1),
                 until_day: until(leaving.map(|leaving| leaving.left)),
@@ -201,15 +194,15 @@ fn cast_plan(actor: &Actor, days: u32) -> Option<Plan> {
             }
         }
         Part::Ended => Plan {
-            until_day: until(stories::ended(days)),
+            until_day: until(calendar::ended(days)),
             ..often
         },
         Part::Deployed => Plan {
-            from_day: traps::deployed(days).map_or(0, |day| day + 1),
+            from_day: calendar::deployed(days).map_or(0, |day| day + 1),
             ..often
         },
         Part::Retired => Plan {
-            until_day: until(traps::retired(days)),
+            until_day: until(calendar::retired(days)),
             ..often
         },
         Part::Crossing
@@ -305,15 +298,6 @@ fn hours_of(runs: u64, random: &mut Random) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_sleeper_sleeps_for_five_weeks_or_is_not_planted() {
-        let check = |days: u32, expected: Option<(u32, u32)>| assert_eq!(sleep(days), expected);
-        check(30, None);
-        check(48, Some((10, 45)));
-        check(60, Some((21, 57)));
-        check(90, Some((21, 87)));
-    }
 
     #[test]
     fn hours_are_as_many_as_asked_for() {

@@ -2,18 +2,15 @@
 
 use super::super::aws::federated;
 use super::super::azure::{principal, signed_in, work};
+use super::super::calendar::{HISTORY_DAYS_MIN, LONG_HISTORY_DAYS_MIN, sleep};
 use super::super::cast::Part;
 use super::super::entra::{add_secret, grant, trust_subject};
 use super::super::estate::{Actor, Aws, Body, Entra, Estate, ISSUER, Kind, Network, WebToken};
 use super::super::names::{AGENTS, RUNNERS};
 use super::super::random::{Guid, Random};
-use super::super::schedule::sleep;
 
 use super::super::{Stage, Story, Who};
-use super::{
-    Elsewhere, HISTORY_DAYS_MIN, LONG_HISTORY_DAYS_MIN, LOOKS, Plot, Scene, Script, When, in_aws,
-    key_of, perform, seat,
-};
+use super::{Elsewhere, LOOKS, Plot, Scene, Script, When, in_aws, key_of, perform, seat};
 use crate::model::Micros;
 
 /// What somebody asks for who wants to stay.

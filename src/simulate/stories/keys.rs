@@ -1,5 +1,6 @@
 //! Long-lived keys in the wrong hands, or in too many.
 
+use super::super::calendar::{HISTORY_DAYS_MIN, LONG_HISTORY_DAYS_MIN, sleep};
 use super::super::cast::Part;
 use super::super::estate::{Aws, Estate};
 use super::super::names::{AGENTS, EGRESS};
@@ -8,13 +9,9 @@ use super::super::operations::{
     LIST_USERS, PUT_LIFECYCLE,
 };
 use super::super::random::{Guid, Random};
-use super::super::schedule::sleep;
 use super::super::trail::Source;
 use super::super::{Stage, Story, aws};
-use super::{
-    Elsewhere, HISTORY_DAYS_MIN, LONG_HISTORY_DAYS_MIN, Plot, Scene, Script, When, in_aws, key_of,
-    perform, seat,
-};
+use super::{Elsewhere, Plot, Scene, Script, When, in_aws, key_of, perform, seat};
 
 /// How many objects are encrypted within a quarter of an hour, and two calls that follow.
 const ENCRYPTED: u32 = 640;

@@ -22,18 +22,11 @@ use super::trail::Source;
 use super::{Params, Stage, Story};
 use crate::model::Micros;
 
-pub(super) use people::{ended, leaving};
-
 /// Second of its hour at which a scene begins: runs of actors have begun before it.
 pub(super) const SECOND: u32 = 25 * 60;
 /// How many events a scene has, if it does not matter.
 const EVENTS: u32 = 14;
 
-/// Days without which an identity has no habits that it could break: two weeks of them, and the five days that are left
-/// when the earliest of the stories that break them begins.
-const HISTORY_DAYS_MIN: u32 = 19;
-/// The same for stories that take longer to tell.
-const LONG_HISTORY_DAYS_MIN: u32 = 40;
 /// The client of somebody who found a key.
 const STRANGER: &str =
     "aws-cli/2.17.9 Python/3.11.9 Linux/6.8.0-39-generic exe/x86_64.ubuntu.24 prompt/off";

@@ -1,16 +1,14 @@
 //! What people do to machine identities: make a key for themselves, end one that lives on, leave.
 
 use super::super::aws::{ask, assume, source};
+use super::super::calendar::{LONG_HISTORY_DAYS_MIN, Leaving, ended, leaving};
 use super::super::cast::Part;
 use super::super::estate::{Aws, Estate};
 use super::super::operations::{GET_CALLER_IDENTITY, GET_SECRET, LIST_BUCKETS, Operation};
 use super::super::random::{Guid, Random};
 use super::super::{Stage, Story};
 use super::administration::Order;
-use super::{
-    LONG_HISTORY_DAYS_MIN, Plot, STRANGER, Scene, Script, Seat, When, at_console, in_aws, key_of,
-    perform, seat,
-};
+use super::{Plot, STRANGER, Scene, Script, Seat, When, at_console, in_aws, key_of, perform, seat};
 
 /// Where somebody looks for secrets who looks everywhere.
 const SWEPT: [&str; 5] = [
@@ -20,28 +18,6 @@ const SWEPT: [&str; 5] = [
     "us-west-2",
     "ap-southeast-2",
 ];
-
-/// When somebody makes a user, leaves, and somebody else uses it again.
-#[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Leaving {
-    pub(in super::super) made: u32,
-    pub(in super::super) left: u32,
-    used: u32,
-}
-
-/// None when there is no room for a time before and after.
-pub(in super::super) fn leaving(days: u32) -> Option<Leaving> {
-    (days >= LONG_HISTORY_DAYS_MIN).then(|| Leaving {
-        made: 5,
-        left: days - 18,
-        used: days - 7,
-    })
-}
-
-/// The day on which a key is switched off whose session goes on.
-pub(in super::super) fn ended(days: u32) -> Option<u32> {
-    (days >= LONG_HISTORY_DAYS_MIN).then(|| days - 4)
-}
 
 pub(super) fn scripts(estate: &Estate, days: u32, random: &mut Random) -> Vec<Script> {
     let mut scripts = Vec::new();

@@ -1,6 +1,7 @@
 //! Roles that are used by whom, from where, or for what they are not meant.
 
 use super::super::aws::{ask, assume, federated, handed_out, source};
+use super::super::calendar::{HISTORY_DAYS_MIN, LONG_HISTORY_DAYS_MIN};
 use super::super::cast::Part;
 use super::super::estate::{Aws, Estate, ISSUER, Role, WebToken};
 use super::super::names::RUNNERS;
@@ -11,10 +12,7 @@ use super::super::random::{Guid, Random};
 use super::super::trail::Source;
 use super::super::{Stage, Story, Who};
 use super::administration::Order;
-use super::{
-    Elsewhere, HISTORY_DAYS_MIN, LONG_HISTORY_DAYS_MIN, LOOKS, Plot, Scene, Script, When, in_aws,
-    key_of, perform, seat,
-};
+use super::{Elsewhere, LOOKS, Plot, Scene, Script, When, in_aws, key_of, perform, seat};
 
 pub(super) fn scripts(estate: &Estate, days: u32, random: &mut Random) -> Vec<Script> {
     let mut scripts = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::super::Stage;
 use super::super::aws::{ask, assume};
+use super::super::calendar::{changed, deployed, retired};
 use super::super::cast::Part;
 use super::super::estate::{Aws, Body, Estate};
 use super::super::names::AGENTS;
@@ -11,30 +12,11 @@ use super::super::operations::{
 use super::super::random::Random;
 use super::super::{Params, aws};
 use super::administration::Order;
-use super::{LONG_HISTORY_DAYS_MIN, Plot, Scene, Script, When, at_console, in_aws, key_of, seat};
+use super::{Plot, Scene, Script, When, at_console, in_aws, key_of, seat};
 use crate::model::Micros;
 
 /// How many calls of two operations are refused in a row: enough refusals for a burst, of too few operations.
 const REFUSED: u32 = 12;
-
-/// The day on which a function is made; none when there is no room for it.
-pub(in super::super) fn deployed(days: u32) -> Option<u32> {
-    middle(days)
-}
-
-/// The day on which a user is removed, for whom nobody has work left.
-pub(in super::super) fn retired(days: u32) -> Option<u32> {
-    middle(days).map(|day| day + 3)
-}
-
-/// The first day on which a new key, or a new client, is used.
-fn changed(days: u32) -> Option<u32> {
-    middle(days).map(|day| day + 5)
-}
-
-fn middle(days: u32) -> Option<u32> {
-    (days >= LONG_HISTORY_DAYS_MIN).then_some(days / 2)
-}
 
 /// Decides what those become who change in the middle of the time.
 pub(in super::super) fn change(estate: &mut Estate, params: &Params, random: &mut Random) {
