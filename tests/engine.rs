@@ -122,9 +122,7 @@ fn stories_and_traps_are_judged_alike_however_they_arrive() {
 /// Everybody who has a hand in a story.
 fn involved(params: keytrail::simulate::Params) -> BTreeSet<String> {
     keytrail::simulate::Simulation::new(params)
-        .flat_map(|batch| batch.labels)
-        .filter(|label| label.story.is_some())
-        .flat_map(|label| [label.identity_uid, label.acting_uid])
+        .flat_map(|batch| batch.involved().cloned().collect::<Vec<_>>())
         .collect()
 }
 

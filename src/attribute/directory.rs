@@ -28,6 +28,14 @@ pub(super) struct Bearer {
     last_seen_hour: i64,
 }
 
+impl Bearer {
+    /// Since when the name is its own, as far as is known.
+    fn begins(&self) -> Micros {
+        self.created_at
+            .unwrap_or(Micros(self.first_seen_hour * Micros::HOUR))
+    }
+}
+
 /// Every name, by `role|<account>|<name>` or `user|…`: names are unique in an account, whatever their path.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
@@ -91,17 +99,10 @@ impl Directory {
     /// Who bore the name in `arn` at `at`, by what was seen of it until then.
     pub(super) fn borne_since(&self, arn: &Uid, at: Micros) -> Option<&Uid> {
         let key = key_of_arn(arn, &mut Names::default())?;
+        let uid = self.at(&key, at)?;
         let bearers = self.names.get(&key)?;
-        let known = |bearer: &&Bearer| match bearer.created_at {
-            Some(created) => created <= at,
-            None => bearer.first_seen_hour * Micros::HOUR <= at.0,
-        };
-        self.at(&key, at).filter(|uid| {
-            bearers
-                .iter()
-                .filter(known)
-                .any(|bearer| bearer.uid == **uid)
-        })
+        let bore = |bearer: &Bearer| bearer.uid == *uid && bearer.begins() <= at;
+        bearers.iter().any(bore).then_some(uid)
     }
 
     /// Notes an object of Entra, which keeps its id for ever. Whether it was new.
@@ -156,16 +157,12 @@ impl Directory {
     /// when two could have, because the time between their sightings says nothing.
     pub(super) fn at(&self, key: &Uid, at: Micros) -> Option<&Uid> {
         let bearers = self.names.get(key)?;
-        let begin = |bearer: &Bearer| match bearer.created_at {
-            Some(created) => created,
-            None => Micros(bearer.first_seen_hour * Micros::HOUR),
-        };
-        let before = bearers.iter().filter(|bearer| begin(bearer) <= at);
-        let current = before.max_by_key(|bearer| begin(bearer));
+        let before = bearers.iter().filter(|bearer| bearer.begins() <= at);
+        let current = before.max_by_key(|bearer| bearer.begins());
         let next = bearers
             .iter()
-            .filter(|bearer| begin(bearer) > at)
-            .min_by_key(|bearer| begin(bearer));
+            .filter(|bearer| bearer.begins() > at)
+            .min_by_key(|bearer| bearer.begins());
         match (current, next) {
             (Some(current), next) => {
                 if let Some(deleted) = current.deleted_at {

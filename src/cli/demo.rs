@@ -144,13 +144,7 @@ fn publish(estate: &Estate, global: &Global) -> Result<(Embedded, Planted), Inge
     };
     let mut messages = 0_u64;
     for batch in simulation.by_ref() {
-        let told = batch
-            .labels
-            .into_iter()
-            .filter(|label| label.story.is_some());
-        planted
-            .involved
-            .extend(told.flat_map(|label| [label.identity_uid, label.acting_uid]));
+        planted.involved.extend(batch.involved().cloned());
         for message in batch.messages {
             // Round robin, as a producer without keys does it.
             let partition = (messages % PARTITIONS.unsigned_abs() as u64) as i32;

@@ -50,16 +50,14 @@ impl Detector for Reactivated {
         let used = last_use(identity, sighting, before);
         let before = before.profile;
         // An empty profile has no sleep to wake from, whoever else used the identity.
-        let sleep = Sleep {
-            last_success_at: before.sleep.last_success_at.map(|own| own.max(used)),
-            ..before.sleep.clone()
-        };
-        if let Some(gap) = self.woke(&sleep, sighting.event_time) {
-            return Some(verdict(sighting, identity, &sleep, gap, "identity"));
+        let last = before.sleep.last_success_at.map(|own| own.max(used));
+        if let Some(gap) = self.woke(&before.sleep, last, sighting.event_time) {
+            return Some(verdict(sighting, identity, &before.sleep, gap, "identity"));
         }
         let credential = sighting.credential_uid()?;
         let stats = before.stats(Dimension::Credential, credential)?;
-        let gap = self.woke(&stats.sleep, sighting.event_time)?;
+        let last = stats.sleep.last_success_at;
+        let gap = self.woke(&stats.sleep, last, sighting.event_time)?;
         Some(verdict(
             sighting,
             credential,
@@ -83,9 +81,9 @@ impl Detector for Reactivated {
 }
 
 impl Reactivated {
-    /// How long the sleep lasted that ends at `at`, if it was long enough.
-    fn woke(&self, sleep: &Sleep, at: Micros) -> Option<i64> {
-        let gap = at.since(sleep.last_success_at?);
+    /// How long the sleep since `last` lasted that ends at `at`, if it was long enough beside the earlier ones.
+    fn woke(&self, sleep: &Sleep, last: Option<Micros>, at: Micros) -> Option<i64> {
+        let gap = at.since(last?);
         let days_min = if sleep.days < self.0.active_days_min {
             self.0.gap_days_min_young
         } else {

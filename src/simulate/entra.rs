@@ -170,14 +170,8 @@ pub(super) fn audit(stage: &mut Stage<'_>, token: &Token<'_>, at: Micros) {
         GROUP_TARGET,
         &[&group, &body.resource, &body.resource],
     );
-    let row = Audit {
-        activity: "Add member to group",
-        category: "GroupManagement",
-        initiator: &initiator(token),
-        targets: &targets,
-        details: "",
-    };
-    audit_row(stage, body.tenant, &row, at, &token.who);
+    let names = ("Add member to group", "GroupManagement");
+    audit_by(stage, token, names, &targets, at);
 }
 
 /// The holder of `token` gives itself the application permission `role` of Microsoft Graph.
@@ -190,14 +184,29 @@ pub(super) fn grant(stage: &mut Stage<'_>, token: &Token<'_>, role: &str, at: Mi
         GRANT_TARGETS,
         &[&resource, role, &body.object, &body.app, &body.object],
     );
+    let names = (
+        "Add app role assignment to service principal",
+        "ApplicationManagement",
+    );
+    audit_by(stage, token, names, &targets, at);
+}
+
+/// The row of what the holder of `token` did to `targets`, by its activity and category.
+fn audit_by(
+    stage: &mut Stage<'_>,
+    token: &Token<'_>,
+    (activity, category): (&str, &str),
+    targets: &str,
+    at: Micros,
+) {
     let row = Audit {
-        activity: "Add app role assignment to service principal",
-        category: "ApplicationManagement",
+        activity,
+        category,
         initiator: &initiator(token),
-        targets: &targets,
+        targets,
         details: "",
     };
-    audit_row(stage, body.tenant, &row, at, &token.who);
+    audit_row(stage, token.body.tenant, &row, at, &token.who);
 }
 
 /// Who did what an audit row tells.

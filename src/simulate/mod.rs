@@ -127,6 +127,14 @@ pub struct Batch {
     pub labels: Vec<Label>,
 }
 
+impl Batch {
+    /// Identities that have a hand in a story in this hour.
+    pub fn involved(&self) -> impl Iterator<Item = &String> {
+        let told = self.labels.iter().filter(|label| label.story.is_some());
+        told.flat_map(|label| [&label.identity_uid, &label.acting_uid])
+    }
+}
+
 /// A running simulation: an iterator of hours.
 #[derive(Debug)]
 pub struct Simulation {

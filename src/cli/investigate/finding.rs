@@ -59,10 +59,10 @@ pub(super) async fn load(session: &Session, uid: &str) -> Result<Option<Finding>
 /// The credentials of a finding's events, and before them those that began their sessions: who holds those could begin
 /// another.
 async fn targets(session: &Session, finding: &str) -> Result<Vec<Target>> {
+    let named = events_of(finding);
     let sql = format!(
         "WITH used AS (SELECT a.credential_kind, a.credential_uid, a.workload_uid, a.acting_uid, a.session_uid \
-           FROM finding_events n JOIN events a ON a.event_uid = n.event_uid AND a.event_date = n.event_date \
-           WHERE n.finding_uid = {finding} \
+           FROM {named} a \
          ), began AS (SELECT DISTINCT a.credential_kind, a.credential_uid, a.workload_uid, a.acting_uid FROM sessions s \
            JOIN events a ON a.event_uid = s.issue_event_uid \
            WHERE s.session_uid IN (SELECT session_uid FROM used) \
@@ -94,9 +94,8 @@ async fn targets(session: &Session, finding: &str) -> Result<Vec<Target>> {
 /// Which services the finding's events called.
 async fn services(session: &Session, finding: &str) -> Result<Vec<String>> {
     let sql = format!(
-        "SELECT DISTINCT e.service FROM finding_events n \
-         JOIN events e ON e.event_uid = n.event_uid AND e.event_date = n.event_date \
-         WHERE n.finding_uid = {finding} ORDER BY e.service"
+        "SELECT DISTINCT service FROM {} ORDER BY service",
+        events_of(finding)
     );
     let told = rows(session, &sql).await?.into_iter();
     Ok(told.filter_map(|mut row| row.pop().flatten()).collect())
@@ -175,12 +174,11 @@ impl Finding {
 
     /// Hours in which a log told of nothing, and events of which it is not sure whose they are.
     fn unknown(&self) -> Section {
-        let uid = literal(&self.uid);
+        let named = events_of(&literal(&self.uid));
         let from = format!("{} - INTERVAL '24 hours'", time(&self.first_time));
         let until = format!("{} + INTERVAL '24 hours'", time(&self.last_time));
         let sql = format!(
-            "WITH named AS (SELECT e.* FROM finding_events n JOIN events e ON e.event_uid = n.event_uid \
-               AND e.event_date = n.event_date WHERE n.finding_uid = {uid} \
+            "WITH named AS (SELECT * FROM {named} \
              ), hours AS (SELECT DISTINCT c.log_source, c.tenant_uid, c.hour FROM coverage c \
                JOIN (SELECT DISTINCT log_source, tenant_uid FROM named) t \
                ON t.log_source = c.log_source AND t.tenant_uid = c.tenant_uid \
@@ -210,6 +208,14 @@ impl Finding {
             "from_time, what, log_source, tenant_uid",
         )
     }
+}
+
+/// The events that a finding names, as a table of a query; `finding` is a literal.
+fn events_of(finding: &str) -> String {
+    format!(
+        "(SELECT e.* FROM finding_events n JOIN events e ON e.event_uid = n.event_uid AND e.event_date = n.event_date \
+         WHERE n.finding_uid = {finding})"
+    )
 }
 
 /// A moment as SQL takes it.

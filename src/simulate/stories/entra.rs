@@ -1,6 +1,6 @@
 //! What happens to applications of Entra.
 
-use super::super::aws::federated;
+use super::super::aws::{federated, source};
 use super::super::azure::{principal, signed_in, work};
 use super::super::calendar::{HISTORY_DAYS_MIN, LONG_HISTORY_DAYS_MIN, sleep};
 use super::super::cast::Part;
@@ -104,7 +104,7 @@ fn exchange(estate: &Estate, actor: usize, body: &Entra, days: u32, random: &mut
 impl Plot for Exchange {
     fn act(&self, stage: &mut Stage<'_>, scene: Scene<'_>) {
         let actor = &stage.estate.actors[self.actor];
-        let home = super::super::aws::source(stage, actor.kind, &self.visitor);
+        let home = source(stage, actor.kind, &self.visitor);
         let seat = seat(actor, &self.visitor, home);
         let mut who = Who::machine(&actor.uid);
         who.story = scene.name;

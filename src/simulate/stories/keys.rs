@@ -10,8 +10,8 @@ use super::super::operations::{
 };
 use super::super::random::{Guid, Random};
 use super::super::trail::Source;
-use super::super::{Stage, Story, aws};
-use super::{Elsewhere, Plot, Scene, Script, When, in_aws, key_of, perform, seat};
+use super::super::{Stage, Story};
+use super::{Elsewhere, Plot, Scene, Script, Seat, When, at_home, in_aws, key_of, perform, seat};
 
 /// How many objects are encrypted within a quarter of an hour, and two calls that follow.
 const ENCRYPTED: u32 = 640;
@@ -145,9 +145,7 @@ fn encrypting(estate: &Estate, actor: usize, body: &Aws, days: u32, random: &mut
 
 impl Plot for Encrypting {
     fn act(&self, stage: &mut Stage<'_>, scene: Scene<'_>) {
-        let (actor, body) = in_aws(stage.estate, self.actor);
-        let home = aws::source(stage, actor.kind, body);
-        let seat = seat(actor, body, home);
+        let seat = at_home(stage, self.actor);
         let caller = key_of(stage.estate, self.actor, scene);
         let copies = (ENCRYPTED - 2) as usize;
         let mut operations = vec![COPY_OBJECT; copies];
@@ -211,7 +209,7 @@ impl Plot for SharedOut {
     fn act(&self, stage: &mut Stage<'_>, scene: Scene<'_>) {
         let (actor, body) = in_aws(stage.estate, self.actor);
         let (address, agent) = self.places[scene.number % 2];
-        let seat = super::Seat {
+        let seat = Seat {
             agent,
             ..seat(actor, body, Source::Public(address))
         };

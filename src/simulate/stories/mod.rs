@@ -12,10 +12,10 @@ pub(super) mod traps;
 
 use std::fmt::Debug;
 
-use super::aws::{Caller, Seat, ask, signed_in, with_key};
+use super::aws::{Caller, Seat, ask, signed_in, source, with_key};
 use super::estate::{Actor, Aws, Body, Estate};
 use super::names::HOSTING;
-use super::operations::{GET_CALLER_IDENTITY, LIST_BUCKETS, LIST_SECRETS, Operation};
+use super::operations::{GET_CALLER_IDENTITY, GET_OBJECT, LIST_BUCKETS, LIST_SECRETS, Operation};
 use super::random::{Guid, Random};
 use super::schedule::Run;
 use super::trail::Source;
@@ -181,17 +181,27 @@ fn in_aws(estate: &Estate, index: usize) -> (&Actor, &Aws) {
 /// The actor's own key, in the hand of whoever the scene is about.
 fn key_of<'a>(estate: &'a Estate, index: usize, scene: Scene<'_>) -> Caller<'a> {
     let (actor, body) = in_aws(estate, index);
+    key_of_body(estate, actor, body, scene)
+}
+
+/// The key of `body`, which may be another than the actor's own.
+fn key_of_body<'a>(estate: &Estate, actor: &Actor, body: &'a Aws, scene: Scene<'_>) -> Caller<'a> {
     let mut caller = with_key(estate, actor, body);
     caller.who.story = scene.name;
     caller
 }
 
+/// Actor `index` where it always is.
+fn at_home<'a>(stage: &mut Stage<'a>, index: usize) -> Seat<'a> {
+    let (actor, body) = in_aws(stage.estate, index);
+    let home = source(stage, actor.kind, body);
+    seat(actor, body, home)
+}
+
 /// Person `index` signs in to the console when the scene begins.
 fn at_console<'a>(stage: &mut Stage<'a>, index: usize, scene: Scene<'_>) -> (Seat<'a>, Caller<'a>) {
-    let estate = stage.estate;
-    let (actor, body) = in_aws(estate, index);
-    let home = super::aws::source(stage, actor.kind, body);
-    let seat = seat(actor, body, home);
+    let seat = at_home(stage, index);
+    let actor = &stage.estate.actors[index];
     let caller = signed_in(stage, actor, seat, scene.event(0));
     (seat, caller)
 }
@@ -210,7 +220,7 @@ fn perform(
     for index in from..scene.run.events {
         let event = first.filter(|_| index == from);
         let listed = operations.get((index - from) as usize).copied();
-        let operation = listed.unwrap_or(super::operations::GET_OBJECT);
+        let operation = listed.unwrap_or(GET_OBJECT);
         ask(stage, seat, caller, operation, scene.event(index), event);
     }
 }

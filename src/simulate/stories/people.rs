@@ -1,6 +1,6 @@
 //! What people do to machine identities: make a key for themselves, end one that lives on, leave.
 
-use super::super::aws::{ask, assume, source};
+use super::super::aws::{ask, assume};
 use super::super::calendar::{LONG_HISTORY_DAYS_MIN, Leaving, ended, leaving};
 use super::super::cast::Part;
 use super::super::estate::{Aws, Estate};
@@ -8,7 +8,10 @@ use super::super::operations::{GET_CALLER_IDENTITY, GET_SECRET, LIST_BUCKETS, Op
 use super::super::random::{Guid, Random};
 use super::super::{Stage, Story};
 use super::administration::Order;
-use super::{Plot, STRANGER, Scene, Script, Seat, When, at_console, in_aws, key_of, perform, seat};
+use super::{
+    Plot, STRANGER, Scene, Script, Seat, When, at_console, at_home, in_aws, key_of, key_of_body,
+    perform, seat,
+};
 
 /// Where somebody looks for secrets who looks everywhere.
 const SWEPT: [&str; 5] = [
@@ -107,8 +110,7 @@ impl Plot for OwnKey {
             agent: STRANGER,
             ..seat(actor, visitor, desk.source)
         };
-        let mut caller = super::with_key(stage.estate, actor, visitor);
-        caller.who.story = scene.name;
+        let caller = key_of_body(stage.estate, actor, visitor, scene);
         let mut operations = vec![GET_CALLER_IDENTITY];
         operations.extend(SWEPT.map(|region| Operation {
             region,
@@ -168,9 +170,8 @@ fn outlived(
 
 impl Plot for Outlived {
     fn act(&self, stage: &mut Stage<'_>, scene: Scene<'_>) {
-        let (actor, body) = in_aws(stage.estate, self.actor);
-        let home = source(stage, actor.kind, body);
-        let seat = seat(actor, body, home);
+        let seat = at_home(stage, self.actor);
+        let body = seat.body;
         let key = key_of(stage.estate, self.actor, scene);
         let mut caller = assume(stage, seat, &key, &body.roles[0], scene.minute(0), None);
         caller.who.story = None;
@@ -240,7 +241,7 @@ fn left_behind(
 
 impl Plot for LeftBehind {
     fn act(&self, stage: &mut Stage<'_>, scene: Scene<'_>) {
-        let (actor, body) = in_aws(stage.estate, self.heir);
+        let (_, body) = in_aws(stage.estate, self.heir);
         let (_, leaver) = in_aws(stage.estate, self.leaver);
         match scene.number {
             0 => {
@@ -260,8 +261,7 @@ impl Plot for LeftBehind {
                 user.give(stage, desk, &person, scene.event(2), None);
             }
             _ => {
-                let home = source(stage, actor.kind, body);
-                let seat = seat(actor, body, home);
+                let seat = at_home(stage, self.heir);
                 let caller = key_of(stage.estate, self.heir, scene);
                 let first = Some(self.first);
                 perform(stage, seat, &caller, scene, 0, body.operations, first);

@@ -1,9 +1,9 @@
 //! Roles that are used by whom, from where, or for what they are not meant.
 
-use super::super::aws::{ask, assume, federated, handed_out, source};
+use super::super::aws::{ask, assume, federated, handed_out};
 use super::super::calendar::{HISTORY_DAYS_MIN, LONG_HISTORY_DAYS_MIN};
 use super::super::cast::Part;
-use super::super::estate::{Aws, Estate, ISSUER, Role, WebToken};
+use super::super::estate::{Aws, Estate, ISSUER, Kind, Role, WebToken};
 use super::super::names::RUNNERS;
 use super::super::operations::{
     GET_CALLER_IDENTITY, GET_SECRET, LIST_BUCKETS, LIST_ROLES, LIST_SECRETS, LIST_USERS,
@@ -12,7 +12,7 @@ use super::super::random::{Guid, Random};
 use super::super::trail::Source;
 use super::super::{Stage, Story, Who};
 use super::administration::Order;
-use super::{Elsewhere, LOOKS, Plot, Scene, Script, When, in_aws, key_of, perform, seat};
+use super::{Elsewhere, LOOKS, Plot, Scene, Script, Seat, When, at_home, in_aws, key_of, perform};
 
 pub(super) fn scripts(estate: &Estate, days: u32, random: &mut Random) -> Vec<Script> {
     let mut scripts = Vec::new();
@@ -60,9 +60,7 @@ fn abroad(estate: &Estate, actor: usize, body: &Aws, days: u32, random: &mut Ran
 
 impl Plot for Abroad {
     fn act(&self, stage: &mut Stage<'_>, scene: Scene<'_>) {
-        let (actor, body) = in_aws(stage.estate, self.actor);
-        let home = source(stage, actor.kind, body);
-        let seat = seat(actor, body, home);
+        let seat = at_home(stage, self.actor);
         let caller = key_of(stage.estate, self.actor, scene);
         let first = Some(self.first);
         let caller = assume(stage, seat, &caller, &self.role, scene.event(0), first);
@@ -109,15 +107,9 @@ fn stolen(estate: &Estate, actor: usize, body: &Aws, days: u32, random: &mut Ran
 impl Plot for Stolen {
     fn act(&self, stage: &mut Stage<'_>, scene: Scene<'_>) {
         let (actor, body) = in_aws(stage.estate, self.actor);
-        let home = source(stage, actor.kind, body);
+        let home = at_home(stage, self.actor);
         let service = "ec2.amazonaws.com";
-        let mut caller = handed_out(
-            stage,
-            actor,
-            seat(actor, body, home),
-            service,
-            scene.event(0),
-        );
+        let mut caller = handed_out(stage, actor, home, service, scene.event(0));
         caller.who.story = scene.name;
         let there = self.elsewhere.seat(actor, body);
         let looks = [GET_CALLER_IDENTITY, LIST_BUCKETS, LIST_SECRETS, LIST_ROLES];
@@ -185,8 +177,8 @@ impl Plot for StrangeSubject {
         let body = &self.visitor;
         let account = &stage.estate.accounts[body.account].id;
         let Some(token) = &body.token else { return };
-        let seat = super::Seat {
-            kind: super::super::estate::Kind::Workload,
+        let seat = Seat {
+            kind: Kind::Workload,
             body,
             source: Source::Public(self.address),
             agent: body.agent,
@@ -235,9 +227,8 @@ fn outside(estate: &Estate, actor: usize, body: &Aws, days: u32, random: &mut Ra
 
 impl Plot for Outside {
     fn act(&self, stage: &mut Stage<'_>, scene: Scene<'_>) {
-        let (actor, body) = in_aws(stage.estate, self.actor);
-        let home = source(stage, actor.kind, body);
-        let seat = seat(actor, body, home);
+        let (actor, _) = in_aws(stage.estate, self.actor);
+        let seat = at_home(stage, self.actor);
         let service = "lambda.amazonaws.com";
         let mut caller = handed_out(stage, actor, seat, service, scene.event(0));
         caller.who.story = scene.name;

@@ -1,5 +1,6 @@
 //! What looks like an attack and is none: nobody may be told of it.
 
+use super::super::Params;
 use super::super::Stage;
 use super::super::aws::{ask, assume};
 use super::super::calendar::{changed, deployed, retired};
@@ -10,9 +11,8 @@ use super::super::operations::{
     CONSOLE, DESCRIBE_REGIONS, LIST_BUCKETS, LIST_ROLES, LIST_SECRETS, LIST_USERS, Operation,
 };
 use super::super::random::Random;
-use super::super::{Params, aws};
 use super::administration::Order;
-use super::{Plot, Scene, Script, When, at_console, in_aws, key_of, seat};
+use super::{Plot, Scene, Script, When, at_console, at_home, in_aws, key_of};
 use crate::model::Micros;
 
 /// How many calls of two operations are refused in a row: enough refusals for a burst, of too few operations.
@@ -205,12 +205,11 @@ struct Refusal {
 
 impl Plot for Refusal {
     fn act(&self, stage: &mut Stage<'_>, scene: Scene<'_>) {
-        let (actor, body) = in_aws(stage.estate, self.actor);
-        let home = aws::source(stage, actor.kind, body);
-        let seat = seat(actor, body, home);
+        let seat = at_home(stage, self.actor);
+        let operations = seat.body.operations;
         let caller = key_of(stage.estate, self.actor, scene);
         for index in 0..scene.run.events {
-            let usual = stage.random.pick(&[body.operations[0], body.operations[1]]);
+            let usual = stage.random.pick(&[operations[0], operations[1]]);
             let refused = Operation {
                 error: "AccessDenied",
                 ..usual
