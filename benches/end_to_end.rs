@@ -129,7 +129,9 @@ fn replay(logs: &Path, lake: &Path, sign: bool) {
         lease: config.lake.lease.duration(),
         upkeep: None,
         decode: config.decoding().expect("the defaults are valid"),
-        engine: config.engine(config.identity.lateness_of_files(true)),
+        engine: config
+            .engine(config.identity.lateness_of_files(true))
+            .expect("the defaults name no rules"),
         finite: true,
         rejects: None,
     };

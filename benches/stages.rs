@@ -1,4 +1,4 @@
-//! Decode and engine alone, one thread each, in memory.
+//! Decode, the hundred rules of `tests/rules` and the engine alone, one thread each, in memory.
 //!
 //! `cargo bench --bench stages -- 200000` (events; 100,000 unless given).
 
@@ -29,9 +29,13 @@ fn main() {
         .collect();
     let opening = begun.elapsed();
     let begun = Instant::now();
-    let decoded: Vec<DecodedRecord<'_>> = opened.iter().map(decode::Opened::decode).collect();
+    #[cfg_attr(not(feature = "sigma"), allow(unused_mut))]
+    let mut decoded: Vec<DecodedRecord<'_>> = opened.iter().map(decode::Opened::decode).collect();
     let decode = begun.elapsed();
     let elements: usize = decoded.iter().map(|record| record.pieces.len()).sum();
+
+    #[cfg(feature = "sigma")]
+    let (hits, rules) = hundred_rules(&mut decoded);
 
     let lanes: Vec<Arc<str>> = estate::lanes(&records);
     let mut engine = Engine::new(estate::params());
@@ -53,6 +57,8 @@ fn main() {
     for (what, took) in [
         ("open (unwrap, hash, redact)", opening),
         ("decode", decode),
+        #[cfg(feature = "sigma")]
+        ("a hundred Sigma rules", rules),
         ("engine, rows and digests included", apply),
     ] {
         let seconds = took.as_secs_f64();
@@ -62,9 +68,36 @@ fn main() {
             seconds * 1e6 / elements as f64
         );
     }
+    #[cfg(feature = "sigma")]
+    println!("{hits} hits of rules");
     println!(
         "state: {state} bytes in {write:?}, {} identities, {} rows",
         engine.sizes()["identities"],
         evidence.tree_size
     );
+}
+
+/// Holds every record against the rules, takes the hits away again, and says how many there were and how long it took.
+#[cfg(feature = "sigma")]
+fn hundred_rules(decoded: &mut [DecodedRecord<'_>]) -> (usize, std::time::Duration) {
+    let mut files = Vec::new();
+    for entry in
+        std::fs::read_dir("tests/rules/hundred").expect("the bench runs in the project's folder")
+    {
+        let path = entry.expect("its entries can be read").path();
+        files.push(keytrail::rules::RuleFile {
+            name: path.display().to_string(),
+            text: std::fs::read_to_string(&path).expect("a rule is a text"),
+        });
+    }
+    let rules = keytrail::rules::RuleSet::compile(&files).rules;
+    assert_eq!(rules.len(), 100);
+    let begun = Instant::now();
+    keytrail::detect::rules::read(&rules, decoded);
+    let took = begun.elapsed();
+    let pieces = decoded.iter_mut().flat_map(|record| &mut record.pieces);
+    let hits = pieces
+        .map(|piece| std::mem::take(&mut piece.hits).len())
+        .sum();
+    (hits, took)
 }

@@ -27,6 +27,9 @@ pub mod correlate;
 
 pub mod detect;
 
+#[cfg(feature = "sigma")]
+pub mod rules;
+
 pub mod evidence;
 
 pub mod engine;

@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("attribute", &["model"]),
     ("correlate", &["model"]),
     ("detect", &["model", "correlate"]),
+    ("rules", &["model", "correlate", "detect"]),
     ("evidence", &["model", "correlate"]),
     (
         "engine",
@@ -29,7 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["model"]),
     (
         "config",
-        &["model", "decode", "attribute", "detect", "engine"],
+        &["model", "decode", "attribute", "detect", "rules", "engine"],
     ),
     ("ingest", &["model", "telemetry", "config"]),
     (
@@ -42,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "model",
             "decode",
+            "detect",
             "engine",
             "failpoint",
             "telemetry",
@@ -56,6 +58,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "model",
             "decode",
+            "rules",
             "simulate",
             "telemetry",
             "config",
@@ -75,6 +78,7 @@ const PURE: &[&str] = &[
     "attribute",
     "correlate",
     "detect",
+    "rules",
     "evidence",
     "engine",
     "simulate",

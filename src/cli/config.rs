@@ -30,6 +30,7 @@ impl ConfigCommand {
                 let config = global.load()?;
                 config.decoding()?;
                 config.kafka_properties()?;
+                config.rules()?;
                 global.say("configuration: ok");
             }
             What::Print => write!(std::io::stdout(), "{}", toml::to_string(&global.load()?)?)?,

@@ -14,6 +14,8 @@ mod prove;
 mod query;
 mod rejects;
 mod replay;
+#[cfg(feature = "sigma")]
+mod rules;
 mod run;
 mod simulate;
 mod sql;
@@ -114,6 +116,9 @@ enum Command {
     Upkeep(upkeep::Upkeep),
     /// Write a labelled sample estate to files
     Simulate(simulate::Simulate),
+    /// Sigma rules of your own: which of them run, and whether they match their examples
+    #[cfg(feature = "sigma")]
+    Rules(rules::RulesCommand),
     /// Check, print or describe the configuration
     Config(config::ConfigCommand),
 }
@@ -179,6 +184,8 @@ pub fn main() -> ExitCode {
         Command::Anchor(command) => command.run(),
         Command::Upkeep(command) => command.run(&cli.global),
         Command::Simulate(command) => command.run(&cli.global),
+        #[cfg(feature = "sigma")]
+        Command::Rules(command) => command.run(&cli.global),
         Command::Config(command) => command.run(&cli.global),
     };
     match result {

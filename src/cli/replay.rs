@@ -100,7 +100,7 @@ pub(super) fn settings(config: &Config, lake: PathBuf, lateness: Span) -> Result
         },
         lease: config.lake.lease.duration(),
         decode: config.decoding()?,
-        engine: config.engine(lateness),
+        engine: config.engine(lateness)?,
         upkeep: config.upkeep.enabled.then(|| params(&config.upkeep)),
         finite: false,
         // Somebody who replays files sees what came of them.

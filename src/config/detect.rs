@@ -1,5 +1,7 @@
 //! Thresholds of the detectors. What each detector asks is written in its file in `src/detect`.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -59,9 +61,20 @@ pub struct Detect {
     pub unusual_origin: UnusualOrigin,
     pub volume_spike: VolumeSpike,
     pub zombie_use: ZombieUse,
+    /// Sigma rules that run beside the detectors.
+    pub sigma: Sigma,
     /// Findings of which nobody is to be told for a while. They are written, and say so.
     #[serde(deserialize_with = "checked")]
     pub suppress: Vec<Suppress>,
+}
+
+/// Sigma rules that run beside the detectors; `src/docs/rules.md` says what they can ask.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sigma {
+    /// Files, or folders with every `.yml` and `.yaml` below them. A broken rule stops the start; a rule for a log that is
+    /// not read is left out.
+    pub rules: Vec<PathBuf>,
 }
 
 /// A decision that nobody is told of some findings. At least `detector` or `identity` is asked for.
@@ -144,6 +157,7 @@ fn known(name: &str) -> bool {
     let sweeps = detect::sweeps(&params);
     detectors.iter().any(|detector| detector.name() == name)
         || sweeps.iter().any(|sweep| sweep.name() == name)
+        || name == detect::rules::NAME
 }
 
 impl Detect {

@@ -5,6 +5,7 @@
 
 mod detect;
 mod load;
+mod rules;
 mod span;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ use crate::{attribute, decode, engine};
 
 pub use detect::Detect;
 pub use load::{load, schema_json};
+#[cfg(feature = "sigma")]
+pub use rules::rule_files;
 pub use span::Span;
 
 /// Why a configuration is refused. Always the user's to mend: exit code 3.
@@ -34,6 +37,8 @@ pub enum ConfigError {
         reason: String,
         suggestion: String,
     },
+    #[error("detect.sigma.rules:\n  {0}")]
+    Rules(String),
     #[error("{key}: {reason}")]
     Secret { key: String, reason: String },
 }
@@ -295,22 +300,24 @@ impl Identity {
 }
 
 impl Config {
-    /// Parameters of the engine, for a source whose events come up to `lateness` out of order.
-    pub fn engine(&self, lateness: Span) -> engine::Params {
+    /// Parameters of the engine, for a source whose events come up to `lateness` out of order. Reads the rules that users
+    /// bring.
+    pub fn engine(&self, lateness: Span) -> Result<engine::Params, ConfigError> {
         let identity = &self.identity;
-        engine::Params {
+        Ok(engine::Params {
             attribute: attribute::Params {
                 session_memory: identity.session_memory.micros(),
                 sessions_max: identity.sessions_max,
                 pending_max: identity.pending_max,
             },
             detect: self.detect.params(),
+            rules: self.rules()?,
             lateness: lateness.micros(),
             future_max: identity.future_max.micros(),
             duplicates_max: identity.duplicates_max,
             waiting_max: identity.waiting_max,
             profiles_max: identity.profiles_max,
-        }
+        })
     }
 
     /// Parameters of decoding. Reads the redaction key from where it is kept.

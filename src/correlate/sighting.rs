@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ActorType, Attribution, Change, CredentialKind, IdentityKind, Micros, Provider, Tie, Uid,
+    ActorType, Attribution, Change, CredentialKind, IdentityKind, Micros, Provider, RuleHit, Tie,
+    Uid,
 };
 
 /// One attributed event, waiting for the watermark or just passed by it.
@@ -42,6 +43,8 @@ pub struct Sighting {
     pub denied: bool,
     /// A sign that a person is at work: `browser`, `console` or `mfa`.
     pub person: Option<Uid>,
+    /// Rules of the user's that its record satisfies or may satisfy. Empty for nearly all events.
+    pub rules: Vec<RuleHit>,
 }
 
 /// Operations that hand out secrets all day to whoever works with encrypted data, or say who one is: reading them says

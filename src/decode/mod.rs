@@ -176,6 +176,7 @@ impl Opened<'_> {
                         Decoded::Event(_) => fingerprint::fingerprint(&part.text),
                         _ => 0,
                     },
+                    hits: Vec::new(),
                     decoded,
                 }
             })

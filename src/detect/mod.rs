@@ -23,6 +23,7 @@ pub mod off_home;
 pub mod overdue_rotation;
 pub mod privilege_escalation;
 pub mod reactivated;
+pub mod rules;
 pub mod secret_sweep;
 pub mod shared_credential;
 pub mod stolen_service_role;

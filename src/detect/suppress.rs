@@ -83,7 +83,7 @@ mod tests {
             last_event_time: AT,
             event_count: 1,
             controls: &[],
-            attacks: &[],
+            attacks: Vec::new(),
             events_before: 0,
             events: Vec::new(),
         }

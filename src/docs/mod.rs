@@ -21,6 +21,9 @@ pub mod limits {}
 #[doc = include_str!("quality.md")]
 pub mod quality {}
 
+#[doc = include_str!("rules.md")]
+pub mod rules {}
+
 #[doc = include_str!("style.md")]
 pub mod style {}
 

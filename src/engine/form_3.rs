@@ -58,7 +58,7 @@ impl From<Written> for state::Written {
     }
 }
 
-fn each<K, V, W>(changes: Changes<K, V>, into: impl Fn(V) -> W) -> Changes<K, W> {
+pub(super) fn each<K, V, W>(changes: Changes<K, V>, into: impl Fn(V) -> W) -> Changes<K, W> {
     changes
         .into_iter()
         .map(|(key, value)| (key, value.map(&into)))
@@ -112,6 +112,7 @@ impl From<Sighting> for correlate::Sighting {
             user_agent_family: old.user_agent_family,
             denied: false,
             person: None,
+            rules: Vec::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod counts;
 mod duplicates;
 mod event_rows;
 mod form_3;
+mod form_4;
 mod observe;
 mod registry;
 mod rows;
@@ -30,6 +31,7 @@ use crate::attribute::{self, Attributor};
 use crate::correlate::{
     self, KnownCredential, KnownIdentity, Links, Newcomers, Profile, Sighting, UsageCounter,
 };
+use crate::detect::rules::Rules;
 use crate::detect::{self, Detector, Suppression};
 use crate::evidence::Table;
 use crate::model::{
@@ -52,6 +54,8 @@ use watermark::Watermark;
 pub struct Params {
     pub attribute: attribute::Params,
     pub detect: detect::Params,
+    /// Rules that users bring.
+    pub rules: Option<Arc<dyn Rules>>,
     /// How much later than its neighbours of the same lane an event may come and still be judged in order,
     /// in microseconds.
     pub lateness: i64,
@@ -172,7 +176,7 @@ impl Engine {
             identities: Kept::default(),
             credentials: Kept::default(),
             links: Links::default(),
-            situations: Situations::new(&detectors),
+            situations: Situations::new(&detectors, params.rules.clone()),
             newcomers: Newcomers::default(),
             sweeps: Sweeps::new(detect::sweeps(&params.detect)),
             detectors,
@@ -183,6 +187,11 @@ impl Engine {
             news: Vec::new(),
             params,
         }
+    }
+
+    /// The parameters that it was made with.
+    pub fn params(&self) -> &Params {
+        &self.params
     }
 
     /// Applies one epoch whose records are all at hand: [`Engine::begin`], [`Engine::fold`] and [`Engine::finish`] in
@@ -363,7 +372,7 @@ impl Engine {
             answer.event_uid,
             by.clone(),
             (answer.changes, answer.ties),
-            &source,
+            (&source, &piece.hits),
             &mut self.attributor,
         );
         self.rows.coverage(event, &sighting, place.appended_at);

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use super::Engine;
 use crate::attribute::{self, Attributor};
 use crate::correlate::{Profile, Sighting, Source};
-use crate::detect::Before;
-use crate::model::{Attribution, AuditEvent, Change, Outcome, Principal, Target, Tie, Uid};
+use crate::detect::rules::Asked;
+use crate::detect::{Before, Detector};
+use crate::model::{
+    Attribution, AuditEvent, Change, Outcome, Principal, RuleHit, Target, Tie, Uid,
+};
 
 /// The event reduced to what profiles and detectors need.
 pub(super) fn sighting(
@@ -14,7 +17,7 @@ pub(super) fn sighting(
     event_uid: Uid,
     by: Arc<Attribution>,
     (changes, ties): (Vec<Change>, Vec<Tie>),
-    source: &Source,
+    (source, hits): (&Source, &[RuleHit]),
     names: &mut Attributor,
 ) -> Sighting {
     let (native, name) = match &event.principal {
@@ -54,6 +57,7 @@ pub(super) fn sighting(
             .map(|family| names.intern(family)),
         denied: event.error_code.as_deref().is_some_and(denied),
         person: person(event).map(|sign| names.intern(sign)),
+        rules: hits.to_vec(),
     }
 }
 
@@ -97,6 +101,15 @@ pub(super) fn user_agent_family(text: &str) -> Option<&str> {
     (!product.is_empty() && product.len() <= 64).then_some(product)
 }
 
+/// Whose conduct an event is: the machine identity that was used. What people and providers do is for the user's rules
+/// alone.
+fn judged(sighting: &Sighting) -> Option<&Uid> {
+    let asked = !sighting.rules.is_empty();
+    sighting
+        .wielded()
+        .or_else(|| asked.then_some(&sighting.by.identity_uid))
+}
+
 impl Engine {
     /// Judges `sighting` if it came in order, then makes it part of what is known.
     pub(super) fn observe(&mut self, sighting: &Sighting, in_order: bool) {
@@ -113,7 +126,7 @@ impl Engine {
             .profiled()
             .and_then(|identity| self.profiles.get(identity));
         self.newcomers.add(sighting, before);
-        if in_order && let Some(identity) = sighting.wielded() {
+        if in_order && let Some(identity) = judged(sighting) {
             self.judge(identity, sighting, &targets);
         }
         self.used(sighting);
@@ -128,10 +141,11 @@ impl Engine {
         }
     }
 
-    /// Asks every detector. What a person does with a machine's identity is judged by the detectors of that alone, and
-    /// never becomes normal for the machine.
+    /// Asks every detector, and every rule that the record satisfies. What a person does with a machine's identity is judged
+    /// by the detectors of that alone, and never becomes normal for the machine.
     fn judge(&mut self, identity: &Uid, sighting: &Sighting, targets: &[Option<Uid>]) {
         let machine = sighting.profiled().is_some();
+        let wielded = sighting.wielded().is_some();
         let unknown;
         let profile = match self.profiles.get(identity) {
             Some(profile) => profile,
@@ -157,11 +171,15 @@ impl Engine {
         before.maker = before
             .made_by()
             .and_then(|maker| self.identities.get(maker));
+        let rules = self.params.rules.as_deref();
+        let hits: Vec<Asked<'_>> = rules
+            .into_iter()
+            .flat_map(|rules| sighting.rules.iter().map(move |hit| Asked { rules, hit }))
+            .collect();
         let asked = || {
-            self.detectors
-                .iter()
-                .map(AsRef::as_ref)
-                .filter(|detector| machine || detector.judges_people())
+            let own = self.detectors.iter().map(AsRef::as_ref);
+            own.filter(|detector| machine || wielded && detector.judges_people())
+                .chain(hits.iter().map(|hit| -> &dyn Detector { hit }))
         };
         let followed = self
             .situations

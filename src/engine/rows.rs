@@ -326,7 +326,7 @@ impl RowSet {
             last_event_time: finding.last_event_time,
             event_count: finding.event_count,
             controls: finding.controls.to_vec(),
-            attacks: finding.attacks.to_vec(),
+            attacks: texts(&finding.attacks),
             sql: &sql,
             class_uid: 2004,
             suppression: suppression.as_deref(),

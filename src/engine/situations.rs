@@ -4,10 +4,12 @@
 //! rows do not depend on where epochs are cut and a noisy situation costs a handful of rows.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::correlate::Sighting;
+use crate::detect::rules::{self, Rules};
 use crate::detect::{Before, Detector, Verdict};
 use crate::model::{
     Changes, Confidence, Finding, FindingEvent, FindingStatus, Micros, Role, Severity, Tracked,
@@ -56,11 +58,21 @@ pub(super) struct Situation {
 }
 
 /// What a finding takes from its detector.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Registered {
     name: &'static str,
-    attacks: &'static [&'static str],
+    attacks: Vec<Uid>,
     controls: &'static [&'static str],
+}
+
+impl Registered {
+    fn new(detector: &dyn Detector) -> Self {
+        Self {
+            name: detector.name(),
+            attacks: detector.attacks().iter().copied().map(Uid::from).collect(),
+            controls: detector.controls(),
+        }
+    }
 }
 
 /// A revision's status and the events it names for the first time.
@@ -74,6 +86,8 @@ pub(super) struct Situations {
     by_end: BTreeSet<(Micros, Key)>,
     /// What findings take from their detector, so that situations restored from state can be written too.
     registry: Vec<Registered>,
+    /// What findings of the user's rules take from theirs.
+    rules: Option<Arc<dyn Rules>>,
     pub(super) evicted: u64,
 }
 
@@ -85,19 +99,22 @@ pub(super) struct Followed {
 }
 
 impl Situations {
-    /// Situations of the detectors in `registry`.
-    pub(super) fn new(detectors: &[Box<dyn Detector>]) -> Self {
+    /// Situations of `detectors` and of what matches `rules`.
+    pub(super) fn new(detectors: &[Box<dyn Detector>], rules: Option<Arc<dyn Rules>>) -> Self {
+        let mut registry: Vec<Registered> = detectors
+            .iter()
+            .map(|detector| Registered::new(detector.as_ref()))
+            .collect();
+        registry.push(Registered {
+            name: rules::NAME,
+            attacks: Vec::new(),
+            controls: rules::CONTROLS,
+        });
         Self {
             open: Tracked::default(),
             by_end: BTreeSet::new(),
-            registry: detectors
-                .iter()
-                .map(|detector| Registered {
-                    name: detector.name(),
-                    attacks: detector.attacks(),
-                    controls: detector.controls(),
-                })
-                .collect(),
+            registry,
+            rules,
             evicted: 0,
         }
     }
@@ -158,8 +175,13 @@ impl Situations {
     ) -> Vec<Finding> {
         let name = detector.name();
         let key: Key = (identity.clone(), Uid::from(name), verdict.key.clone());
+        // One event may match several rules, and each is a finding of its own; a detector says one thing about an event.
+        let finding_uid = match name {
+            rules::NAME => finding_uid(&verdict.key, identity, &sighting.event_uid),
+            _ => finding_uid(name, identity, &sighting.event_uid),
+        };
         let mut situation = Situation {
-            finding_uid: finding_uid(name, identity, &sighting.event_uid),
+            finding_uid,
             revision: 0,
             detector_version: detector.version(),
             severity: verdict.severity,
@@ -278,12 +300,16 @@ impl Situations {
     }
 
     fn finding(&self, key: &Key, (status, events): Revision) -> Option<Finding> {
-        let (identity, name, _) = key;
+        let (identity, name, about) = key;
         let situation = self.open.get(key)?;
         let detector = self
             .registry
             .iter()
             .find(|detector| detector.name == name.as_ref())?;
+        let attacks = match &self.rules {
+            Some(rules) if detector.name == rules::NAME => rules.attacks(about),
+            _ => &detector.attacks,
+        };
         Some(Finding {
             finding_uid: situation.finding_uid.clone(),
             revision: situation.revision,
@@ -303,7 +329,7 @@ impl Situations {
             last_event_time: situation.last_event_time,
             event_count: situation.event_count,
             controls: detector.controls,
-            attacks: detector.attacks,
+            attacks: attacks.to_vec(),
             events_before: i32::try_from(situation.named as usize - events.len())
                 .unwrap_or(i32::MAX),
             events,

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::situations::Situation;
 use super::sweep::WrittenSweeps;
 use super::watermark::Watermark;
-use super::{Engine, Params, form_3};
+use super::{Engine, Params, form_3, form_4};
 use crate::attribute;
 use crate::correlate::{
     DayUse, KnownCredential, KnownIdentity, Newcomer, Profile, Sighting, UsageKey, WrittenLinks,
@@ -21,7 +21,7 @@ use crate::model::{Changes, Micros, Uid};
 
 /// The form written by this build. Forms 1 and 2 were never in a release. `tests/state` holds files of every later one,
 /// which must load for ever.
-const FORM: u8 = 4;
+const FORM: u8 = 5;
 
 /// Why state could not be read. The lake is then read by another build than it was written by, or it is damaged.
 #[derive(Debug, Error)]
@@ -148,6 +148,10 @@ impl Engine {
         match bytes.split_first() {
             None => return Err(StateError::Empty),
             Some((&FORM, body)) => self.apply_written(whole(body)?),
+            Some((4, body)) => {
+                let written: form_4::Written = whole(body)?;
+                self.apply_written(written.into());
+            }
             Some((3, body)) => {
                 let written: form_3::Written = whole(body)?;
                 self.apply_written(written.into());

@@ -213,7 +213,7 @@ impl Sweeps {
             last_event_time: today.start(),
             event_count: i64::from(word.event.is_some()),
             controls: sweep.controls(),
-            attacks: sweep.attacks(),
+            attacks: sweep.attacks().iter().copied().map(Uid::from).collect(),
             events_before: i32::from(word.event.is_some() && !first),
             events: events.collect(),
         })

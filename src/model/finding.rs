@@ -81,7 +81,7 @@ pub struct Finding {
     /// Controls that the behaviour bears on: OWASP NHI, SOC 2, ISO 27001, PCI DSS, NIST CSF ids.
     pub controls: &'static [&'static str],
     /// MITRE ATT&CK technique ids.
-    pub attacks: &'static [&'static str],
+    pub attacks: Vec<Uid>,
     /// How many events earlier revisions have named.
     pub events_before: i32,
     pub events: Vec<FindingEvent>,

@@ -13,6 +13,7 @@ mod kept;
 mod lifecycle;
 mod record;
 mod reject;
+mod rule;
 mod tie;
 mod time;
 mod tracked;
@@ -32,6 +33,7 @@ pub use record::{
     Decoded, DecodedRecord, LastRecord, Piece, Position, RawRecord, ReadTo, SourceGap,
 };
 pub use reject::{Ignored, Reject, RejectCode};
+pub use rule::RuleHit;
 pub use tie::{LinkKind, Tie};
 pub use time::{Day, Micros};
 pub use tracked::Tracked;

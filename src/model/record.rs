@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AuditEvent, Digest, Ignored, Micros, Reject, Sha256Digest};
+use super::{AuditEvent, Digest, Ignored, Micros, Reject, RuleHit, Sha256Digest};
 
 /// Where a record stood: enough to fetch it again from the cluster its manifest names.
 ///
@@ -101,6 +101,8 @@ pub struct Piece<'a> {
     pub raw_sha256: Sha256Digest,
     /// Equal for copies of one record, in whichever order and spacing they write its members. 0 unless an event.
     pub fingerprint: u64,
+    /// Rules of the user's that the record satisfies or may satisfy. Decoding leaves it empty.
+    pub hits: Vec<RuleHit>,
     pub decoded: Decoded<'a>,
 }
 

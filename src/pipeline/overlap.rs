@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use super::Settings;
 use super::turns::Turn;
 use crate::decode::{self, Opened};
+use crate::detect::rules;
 use crate::engine::{Decided, Engine, EpochContext, EventRows, EvidenceEpoch, State};
 use crate::failpoint;
 use crate::ingest::RawEpoch;
@@ -134,7 +135,10 @@ fn decode_parts<'a>(
             let open = |record| decode::open(record, &settings.decode);
             records.iter().map(open).collect()
         });
-        let decoded = opened.iter().map(Opened::decode).collect();
+        let mut decoded: Vec<DecodedRecord<'_>> = opened.iter().map(Opened::decode).collect();
+        if let Some(rules) = &settings.engine.rules {
+            rules::read(rules.as_ref(), &mut decoded);
+        }
         if sender.send(decoded).is_err() {
             return;
         }

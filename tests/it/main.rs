@@ -6,6 +6,9 @@
 mod broker;
 #[path = "../support/estate.rs"]
 mod estate;
+#[cfg(feature = "sigma")]
+#[path = "../support/plain_sigma.rs"]
+mod plain_sigma;
 #[path = "../support/proxy.rs"]
 mod proxy;
 
@@ -23,6 +26,8 @@ mod lake;
 mod pages;
 mod power_cut;
 mod rejects;
+#[cfg(feature = "sigma")]
+mod rules;
 mod s3;
 mod schemas;
 mod simulation;
@@ -75,7 +80,9 @@ fn settings(lake: &Path, epoch_bytes: usize) -> Settings {
         integrity: Integrity::default(),
         lease: config.lake.lease.duration(),
         decode: config.decoding().unwrap(),
-        engine: config.engine(config.identity.lateness_of_files(false)),
+        engine: config
+            .engine(config.identity.lateness_of_files(false))
+            .unwrap(),
         upkeep: None,
         finite: true,
         rejects: None,

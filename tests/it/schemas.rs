@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use keytrail::config::schema_json;
+use keytrail::detect::rules;
 use keytrail::evidence::TABLES;
 
 fn check(path: &str, expected: &str) {
@@ -53,6 +54,7 @@ fn controls_are_those_that_detectors_name() {
         .map(|detector| (detector.name(), detector.controls()))
         .collect();
     own.extend(sweeps.iter().map(|sweep| (sweep.name(), sweep.controls())));
+    own.push((rules::NAME, rules::CONTROLS));
     check_controls("detector", own.into_iter());
 }
 

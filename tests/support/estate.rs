@@ -42,6 +42,7 @@ pub fn params() -> Params {
             pending_max: 1_000_000,
         },
         detect: detectors(),
+        rules: None,
         lateness: 20 * Micros::MINUTE,
         future_max: 10 * Micros::MINUTE,
         duplicates_max: 1_000_000,
@@ -227,7 +228,10 @@ pub fn apply(engine: &mut Engine, records: &[RawRecord], context: &EpochContext)
         .iter()
         .map(|record| decode::open(record, &params))
         .collect();
-    let decoded: Vec<DecodedRecord<'_>> = opened.iter().map(decode::Opened::decode).collect();
+    let mut decoded: Vec<DecodedRecord<'_>> = opened.iter().map(decode::Opened::decode).collect();
+    if let Some(rules) = &engine.params().rules {
+        detect::rules::read(rules.as_ref(), &mut decoded);
+    }
     engine.apply(&decoded, context)
 }
 

@@ -1,0 +1,117 @@
+//! State of form 4: what a sighting was before users brought rules of their own.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::form_3::each;
+use super::situations::Situation;
+use super::state;
+use super::sweep::WrittenSweeps;
+use super::watermark::Watermark;
+use crate::attribute;
+use crate::correlate::{
+    self, DayUse, KnownCredential, KnownIdentity, Newcomer, Profile, UsageKey, WrittenLinks,
+};
+use crate::model::{Attribution, Change, Changes, Micros, Provider, Tie, Uid};
+
+#[derive(Deserialize)]
+pub(super) struct Written {
+    attributor: attribute::Written,
+    duplicates: Changes<[u8; 16], (i64, u64)>,
+    duplicates_evicted: u64,
+    watermark: Watermark,
+    waiting: Changes<(Micros, Uid), Sighting>,
+    profiles: Changes<Uid, Profile>,
+    profiles_evicted: u64,
+    waiting_evicted: u64,
+    usage: Changes<UsageKey, DayUse>,
+    identities: Changes<Uid, KnownIdentity>,
+    credentials: Changes<Uid, KnownCredential>,
+    links: WrittenLinks,
+    situations: Changes<(Uid, Uid, Uid), Situation>,
+    situations_evicted: u64,
+    tree_size: i64,
+    sweeps: WrittenSweeps,
+    newcomers: Changes<Uid, Vec<Newcomer>>,
+    newcomers_evicted: u64,
+}
+
+impl From<Written> for state::Written {
+    fn from(old: Written) -> Self {
+        Self {
+            attributor: old.attributor,
+            duplicates: old.duplicates,
+            duplicates_evicted: old.duplicates_evicted,
+            watermark: old.watermark,
+            waiting: each(old.waiting, |old| Arc::new(old.into())),
+            profiles: old.profiles,
+            profiles_evicted: old.profiles_evicted,
+            waiting_evicted: old.waiting_evicted,
+            usage: old.usage,
+            identities: old.identities,
+            credentials: old.credentials,
+            links: old.links,
+            situations: old.situations,
+            situations_evicted: old.situations_evicted,
+            tree_size: old.tree_size,
+            sweeps: old.sweeps,
+            newcomers: old.newcomers,
+            newcomers_evicted: old.newcomers_evicted,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Sighting {
+    event_uid: Uid,
+    event_time: Micros,
+    provider: Provider,
+    by: Arc<Attribution>,
+    acting_native: Option<Uid>,
+    acting_name: Option<Uid>,
+    changes: Vec<Change>,
+    ties: Vec<Tie>,
+    privilege: Option<(u8, Uid)>,
+    tenant_uid: Option<Uid>,
+    region: Option<Uid>,
+    service: Uid,
+    operation: Uid,
+    success: bool,
+    failure: bool,
+    foreign_copy: bool,
+    read_only: Option<bool>,
+    network: Option<Uid>,
+    user_agent_family: Option<Uid>,
+    denied: bool,
+    person: Option<Uid>,
+}
+
+impl From<Sighting> for correlate::Sighting {
+    fn from(old: Sighting) -> Self {
+        Self {
+            event_uid: old.event_uid,
+            event_time: old.event_time,
+            provider: old.provider,
+            by: old.by,
+            acting_native: old.acting_native,
+            acting_name: old.acting_name,
+            changes: old.changes,
+            ties: old.ties,
+            privilege: old.privilege,
+            tenant_uid: old.tenant_uid,
+            region: old.region,
+            service: old.service,
+            operation: old.operation,
+            success: old.success,
+            failure: old.failure,
+            foreign_copy: old.foreign_copy,
+            read_only: old.read_only,
+            network: old.network,
+            user_agent_family: old.user_agent_family,
+            denied: old.denied,
+            person: old.person,
+            rules: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A record as rules see it: its own JSON, parsed only for a rule that cannot be answered without.
+//!
+//! Most rules name an event of one service, and [`super::index`] leaves few to ask. What those ask is answered from the
+//! decoded event where that has the record's own text, and by "no" where the text does not hold the field's name
+//! anywhere. Only then is the record parsed a second time. Secrets are masked already, as in everything that is stored.
+
+use std::borrow::Cow;
+use std::cell::{Cell, OnceCell};
+
+use memchr::memmem;
+use rsigma_eval::event::{Event, EventValue, JsonEvent};
+use serde_json::Value;
+
+use super::questions;
+use super::source;
+use crate::model::{AuditEvent, LogSource};
+
+pub(super) struct Record<'a> {
+    text: &'a str,
+    event: &'a AuditEvent<'a>,
+    parsed: OnceCell<JsonEvent<'static>>,
+    /// The answers, as bits, that are tried for what only the event's turn can tell.
+    pub(super) answers: Cell<usize>,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn new(text: &'a str, event: &'a AuditEvent<'a>) -> Self {
+        Self {
+            text,
+            event,
+            parsed: OnceCell::new(),
+            answers: Cell::new(0),
+        }
+    }
+
+    /// The record, parsed. What cannot be parsed was no event.
+    fn parsed(&self) -> &JsonEvent<'static> {
+        self.parsed.get_or_init(|| {
+            let value: Value = serde_json::from_str(self.text).unwrap_or_default();
+            JsonEvent::owned(value)
+        })
+    }
+
+    /// The record's own text of a member that the decoder has kept as it stood: borrowed from the record, it was not
+    /// rebuilt. Nothing is said about a member that it has not.
+    fn kept(&self, path: &str) -> Option<&str> {
+        let event = self.event;
+        if event.source != LogSource::CloudTrail || self.parsed.get().is_some() {
+            return None;
+        }
+        let kept = match path {
+            "awsRegion" => event.region.as_ref(),
+            "errorCode" => event.error_code.as_ref(),
+            "eventSource" => Some(&event.service),
+            "sourceIPAddress" => event.network.source_raw.as_ref(),
+            "userAgent" => event.network.user_agent.as_ref(),
+            _ => None,
+        };
+        match kept? {
+            Cow::Borrowed(text) => Some(text),
+            Cow::Owned(_) => None,
+        }
+    }
+
+    /// Whether the text holds the last name of `path` as a member's name, or may hold it in an escaped form.
+    fn may_have(&self, path: &str) -> bool {
+        if self.parsed.get().is_some() || path.contains(['\\', '[']) {
+            return true;
+        }
+        let last = path.rsplit('.').next().unwrap_or(path);
+        let text = self.text.as_bytes();
+        let mut quoted = String::with_capacity(last.len() + 1);
+        quoted.push_str(last);
+        quoted.push('"');
+        memmem::find(text, quoted.as_bytes()).is_some() || memmem::find(text, b"\\u").is_some()
+    }
+
+    fn member(&self, path: &str) -> Option<EventValue<'_>> {
+        if !self.may_have(path) {
+            return None;
+        }
+        self.parsed().get_field(path)
+    }
+
+    /// The value at `path` as a person would read it, for a finding.
+    pub(super) fn shown(&self, path: &str) -> Option<String> {
+        let value = self.get_field(path)?.to_json();
+        Some(match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        })
+    }
+}
+
+impl Event for Record<'_> {
+    fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
+        if let Some(question) = questions::number(path) {
+            return Some(EventValue::Bool(self.answers.get() >> question & 1 == 1));
+        }
+        if let Some(text) = self.kept(path) {
+            return Some(EventValue::Str(Cow::Borrowed(text)));
+        }
+        if let Some(value) = self.member(path) {
+            return Some(value);
+        }
+        let column = source::column(self.event.source, path)?;
+        self.member(&column)
+            .or_else(|| self.member(&format!("properties.{column}")))
+    }
+
+    fn any_string_value(&self, pred: &dyn Fn(&str) -> bool) -> bool {
+        self.parsed().any_string_value(pred)
+    }
+
+    fn all_string_values(&self) -> Vec<Cow<'_, str>> {
+        self.parsed().all_string_values()
+    }
+
+    fn to_json(&self) -> Value {
+        self.parsed().to_json()
+    }
+}

@@ -1,0 +1,86 @@
+//! One rule that runs, and what it says about a record.
+
+use rsigma_eval::{CompiledRule, evaluate_rule};
+use rsigma_parser::{Detection, DetectionItem, Detections};
+
+use super::questions::Question;
+use super::record::Record;
+use crate::model::{LogSource, RuleHit, Severity, Sha256Digest, Uid};
+
+/// How many fields a finding shows.
+const FIELDS_MAX: usize = 8;
+
+/// How much of a value it shows.
+const VALUE_CHARS_MAX: usize = 200;
+
+#[derive(Debug)]
+pub(super) struct Rule {
+    /// Its id, else its title, and the beginning of its text's hash.
+    pub(super) name: Uid,
+    pub(super) title: String,
+    pub(super) description: Option<String>,
+    pub(super) file: String,
+    pub(super) severity: Severity,
+    pub(super) attacks: Vec<Uid>,
+    pub(super) sources: Vec<LogSource>,
+    pub(super) text_sha256: Sha256Digest,
+    pub(super) questions: Vec<Question>,
+    /// What it asks of its record, with answers in place of questions.
+    pub(super) detection: Detections,
+    pub(super) compiled: CompiledRule,
+    /// Fields of the record that it names, and what it wants there, in their order.
+    pub(super) fields: Vec<(Uid, String)>,
+}
+
+impl Rule {
+    /// Matches it against `record`, once for each way in which its questions may be answered.
+    pub(super) fn read(&self, record: &Record<'_>) -> Option<RuleHit> {
+        let mut truth = 0;
+        for answers in 0..1 << self.questions.len() {
+            record.answers.set(answers);
+            if evaluate_rule(&self.compiled, record).is_some() {
+                truth |= 1 << answers;
+            }
+        }
+        if truth == 0 {
+            return None;
+        }
+        let seen = |(field, wanted): &(Uid, String)| {
+            let mut value = record.shown(field)?;
+            if let Some((end, _)) = value.char_indices().nth(VALUE_CHARS_MAX) {
+                value.truncate(end);
+                value.push('…');
+            }
+            Some((field.clone(), wanted.clone(), value))
+        };
+        Some(RuleHit {
+            rule: self.name.clone(),
+            truth,
+            fields: self
+                .fields
+                .iter()
+                .filter_map(seen)
+                .take(FIELDS_MAX)
+                .collect(),
+        })
+    }
+}
+
+/// Hands every item below `detection` to `each`.
+pub(super) fn items<'d>(detection: &'d Detection, each: &mut impl FnMut(&'d DetectionItem)) {
+    match detection {
+        Detection::AllOf(own) => own.iter().for_each(each),
+        Detection::AnyOf(parts) | Detection::And(parts) => {
+            for part in parts {
+                items(part, each);
+            }
+        }
+        Detection::ArrayMatch { body, .. } => items(body, each),
+        Detection::Conditional { named, .. } => {
+            for part in named.values() {
+                items(part, each);
+            }
+        }
+        Detection::Keywords(_) => (),
+    }
+}
