@@ -335,7 +335,7 @@ fn broken_rules_say_where_and_why() {
                 "    selection:\n        sourceIPAddress|cidr: 10.0.0.0/99\n    condition: selection",
             ),
             5,
-            "10.0.0.0/99",
+            "(`sourceIPAddress`)",
         ),
     ] {
         let compiled = compiled(&text);

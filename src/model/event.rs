@@ -203,6 +203,8 @@ pub struct Details<'a> {
     pub targets: Option<Text<'a>>,
     /// CloudTrail's `eventType`, as text and not JSON.
     pub event_type: Option<Text<'a>>,
+    /// CloudTrail's `eventName` as it stands, with the version of an API that the operation leaves out.
+    pub event_name: Option<Text<'a>>,
 }
 
 /// CloudTrail's `addendum`: why a record came late or comes again with more in it (DD-5).

@@ -12,6 +12,6 @@ pub struct RuleHit {
     /// Bit `n` says whether the rule matches when the answers to its questions are the bits of `n`. A rule without
     /// questions has the first bit alone.
     pub truth: u16,
-    /// What the rule asked of the record: field, what it wanted there, and what was there.
-    pub fields: Vec<(Uid, String, String)>,
+    /// What the record has in fields that the rule names: each with its number in the rule.
+    pub seen: Vec<(u16, String)>,
 }

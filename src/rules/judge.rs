@@ -27,7 +27,7 @@ pub struct Example {
 
 impl Rule {
     /// Whether it matches with the answers to its questions.
-    fn holds(&self, hit: &RuleHit, facts: &Facts) -> bool {
+    fn answered(&self, hit: &RuleHit, facts: &Facts) -> bool {
         let mut answers = 0;
         for (number, question) in self.questions.iter().enumerate() {
             answers |= usize::from(question.holds(facts)) << number;
@@ -42,7 +42,7 @@ impl Rule {
         before: &Before<'_>,
     ) -> Option<Verdict> {
         let facts = Facts::of(sighting, before);
-        if !self.holds(hit, &facts) {
+        if !self.answered(hit, &facts) {
             return None;
         }
         let because = |dimension: Uid, observed: String, expected: String| Why {
@@ -58,8 +58,11 @@ impl Rule {
             hit.rule.to_string(),
             format!("no record that matches {}", self.file),
         )];
-        for (field, wanted, seen) in &hit.fields {
-            why.push(because(field.clone(), seen.clone(), wanted.clone()));
+        for (number, seen) in &hit.seen {
+            let field = self.fields.get(usize::from(*number));
+            why.extend(
+                field.map(|(field, wanted)| because(field.clone(), seen.clone(), wanted.clone())),
+            );
         }
         for question in &self.questions {
             why.push(because(
@@ -106,7 +109,7 @@ impl RuleSet {
         let of = |rule: &Rule| hits.iter().find(|hit| hit.rule == rule.name);
         Some(
             own.iter()
-                .any(|rule| of(rule).is_some_and(|hit| rule.holds(hit, &facts))),
+                .any(|rule| of(rule).is_some_and(|hit| rule.answered(hit, &facts))),
         )
     }
 }

@@ -18,7 +18,7 @@ use crate::model::{AuditEvent, LogSource};
 pub(super) struct Record<'a> {
     text: &'a str,
     event: &'a AuditEvent<'a>,
-    parsed: OnceCell<JsonEvent<'static>>,
+    parsed: OnceCell<Value>,
     /// The answers, as bits, that are tried for what only the event's turn can tell.
     pub(super) answers: Cell<usize>,
 }
@@ -34,11 +34,9 @@ impl<'a> Record<'a> {
     }
 
     /// The record, parsed. What cannot be parsed was no event.
-    fn parsed(&self) -> &JsonEvent<'static> {
-        self.parsed.get_or_init(|| {
-            let value: Value = serde_json::from_str(self.text).unwrap_or_default();
-            JsonEvent::owned(value)
-        })
+    fn parsed(&self) -> &Value {
+        self.parsed
+            .get_or_init(|| serde_json::from_str(self.text).unwrap_or_default())
     }
 
     /// The record's own text of a member that the decoder has kept as it stood: borrowed from the record, it was not
@@ -51,6 +49,7 @@ impl<'a> Record<'a> {
         let kept = match path {
             "awsRegion" => event.region.as_ref(),
             "errorCode" => event.error_code.as_ref(),
+            "eventName" => event.details.event_name.as_ref(),
             "eventSource" => Some(&event.service),
             "sourceIPAddress" => event.network.source_raw.as_ref(),
             "userAgent" => event.network.user_agent.as_ref(),
@@ -79,7 +78,12 @@ impl<'a> Record<'a> {
         if !self.may_have(path) {
             return None;
         }
-        self.parsed().get_field(path)
+        let json = self.parsed();
+        match walk(json, path) {
+            Walked::Found(value) => Some(EventValue::from(value)),
+            Walked::Nothing => None,
+            Walked::Odd => JsonEvent::borrow(json).get_field(path).map(owned),
+        }
     }
 
     /// The value at `path` as a person would read it, for a finding.
@@ -89,6 +93,53 @@ impl<'a> Record<'a> {
             Value::String(text) => text,
             other => other.to_string(),
         })
+    }
+}
+
+/// What lies at a path.
+enum Walked<'v> {
+    Found(&'v Value),
+    Nothing,
+    /// An array is on the way, or the path is none of plain names: the library knows what that means.
+    Odd,
+}
+
+/// Follows a path of plain names through objects, without allocating: nearly every path is one.
+fn walk<'v>(json: &'v Value, path: &str) -> Walked<'v> {
+    if path.contains(['[', '\\']) {
+        return Walked::Odd;
+    }
+    if let Some(value) = json.get(path) {
+        return Walked::Found(value);
+    }
+    let mut at = json;
+    for name in path.split('.') {
+        match at {
+            Value::Object(members) => match members.get(name) {
+                Some(member) => at = member,
+                None => return Walked::Nothing,
+            },
+            Value::Array(_) => return Walked::Odd,
+            _ => return Walked::Nothing,
+        }
+    }
+    Walked::Found(at)
+}
+
+/// The same value with text of its own: the library's view of a record lives shorter than the record.
+fn owned(value: EventValue<'_>) -> EventValue<'static> {
+    match value {
+        EventValue::Str(text) => EventValue::Str(Cow::Owned(text.into_owned())),
+        EventValue::Int(number) => EventValue::Int(number),
+        EventValue::Float(number) => EventValue::Float(number),
+        EventValue::Bool(truth) => EventValue::Bool(truth),
+        EventValue::Null => EventValue::Null,
+        EventValue::Array(items) => EventValue::Array(items.into_iter().map(owned).collect()),
+        EventValue::Map(members) => {
+            let own =
+                |(name, value): (Cow<'_, str>, _)| (Cow::Owned(name.into_owned()), owned(value));
+            EventValue::Map(members.into_iter().map(own).collect())
+        }
     }
 }
 
@@ -109,14 +160,16 @@ impl Event for Record<'_> {
     }
 
     fn any_string_value(&self, pred: &dyn Fn(&str) -> bool) -> bool {
-        self.parsed().any_string_value(pred)
+        JsonEvent::borrow(self.parsed()).any_string_value(pred)
     }
 
     fn all_string_values(&self) -> Vec<Cow<'_, str>> {
-        self.parsed().all_string_values()
+        let of_record = JsonEvent::borrow(self.parsed());
+        let texts = of_record.all_string_values().into_iter();
+        texts.map(|text| Cow::Owned(text.into_owned())).collect()
     }
 
     fn to_json(&self) -> Value {
-        self.parsed().to_json()
+        self.parsed().clone()
     }
 }

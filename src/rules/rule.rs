@@ -1,6 +1,7 @@
 //! One rule that runs, and what it says about a record.
 
-use rsigma_eval::{CompiledRule, evaluate_rule};
+use rsigma_eval::CompiledRule;
+use rsigma_eval::compiler::eval_condition;
 use rsigma_parser::{Detection, DetectionItem, Detections};
 
 use super::questions::Question;
@@ -38,31 +39,34 @@ impl Rule {
         let mut truth = 0;
         for answers in 0..1 << self.questions.len() {
             record.answers.set(answers);
-            if evaluate_rule(&self.compiled, record).is_some() {
+            if self.holds(record) {
                 truth |= 1 << answers;
             }
         }
         if truth == 0 {
             return None;
         }
-        let seen = |(field, wanted): &(Uid, String)| {
+        let seen = |(number, (field, _)): (u16, &(Uid, String))| {
             let mut value = record.shown(field)?;
             if let Some((end, _)) = value.char_indices().nth(VALUE_CHARS_MAX) {
                 value.truncate(end);
                 value.push('…');
             }
-            Some((field.clone(), wanted.clone(), value))
+            Some((number, value))
         };
+        let seen = (0..).zip(&self.fields).filter_map(seen).take(FIELDS_MAX);
         Some(RuleHit {
             rule: self.name.clone(),
             truth,
-            fields: self
-                .fields
-                .iter()
-                .filter_map(seen)
-                .take(FIELDS_MAX)
-                .collect(),
+            seen: seen.collect(),
         })
+    }
+
+    /// Whether one of its conditions holds of `record` with the answers that are tried.
+    fn holds(&self, record: &Record<'_>) -> bool {
+        let detections = &self.compiled.detections;
+        let mut conditions = self.compiled.conditions.iter();
+        conditions.any(|condition| eval_condition(condition, detections, record, &mut Vec::new()))
     }
 }
 
