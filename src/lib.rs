@@ -43,6 +43,9 @@ pub mod failpoint;
 pub mod telemetry;
 
 #[cfg(feature = "shell")]
+pub mod enrich;
+
+#[cfg(feature = "shell")]
 pub mod config;
 
 #[cfg(feature = "shell")]

@@ -2,7 +2,7 @@
 //!
 //! `events.json` lists steps: a record without time and id, the time of the first, and how often it is repeated at
 //! which distance. A step that is `like` an earlier one has that one's record, `but` for what is merged into it
-//! (RFC 7396). `expected.json` lists the detector's findings in their last revision. Each detector has at least a
+//! (RFC 7396). `places.json`, if there is one, says where addresses are. `expected.json` lists the detector's findings in their last revision. Each detector has at least a
 //! case that fires, one that just does not, and a trap.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -14,13 +14,15 @@ mod folders;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use folders::folders;
+use keytrail::correlate::{Place, Places};
 use keytrail::detect;
-use keytrail::engine::{Engine, Loaded, News};
-use keytrail::model::{Position, RawRecord};
+use keytrail::engine::{Engine, Loaded, News, Params};
+use keytrail::model::{Position, RawRecord, Uid};
 use serde_json::{Value, json};
 
 #[test]
@@ -72,7 +74,8 @@ fn cuts_and_restarts_change_nothing() {
     for detector in folders(Path::new("tests/detectors")) {
         for (turn, case) in folders(&detector).into_iter().enumerate() {
             let records = records(&read(&case.join("events.json")));
-            let whole = news(&records, &[]);
+            let params = params(&case);
+            let whole = news(&params, &records, &[]);
             // Uneven parts, the last of which holds what the case is about: most of what comes before is history.
             let last = records.len().saturating_sub(3 + turn);
             let cuts = [
@@ -82,7 +85,7 @@ fn cuts_and_restarts_change_nothing() {
                 last + 1,
                 last + 2,
             ];
-            let parts = news(&records, &cuts);
+            let parts = news(&params, &records, &cuts);
             revisions += whole.len();
             if whole != parts {
                 wrong.push(format!("{}:\n  {whole:?}\n  {parts:?}", case.display()));
@@ -93,10 +96,42 @@ fn cuts_and_restarts_change_nothing() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// Where the addresses of one case are.
+#[derive(Debug)]
+struct Addresses(Vec<Value>);
+
+impl Places for Addresses {
+    fn find(&self, ip: IpAddr) -> Place {
+        let ip = ip.to_string();
+        let known = self.0.iter().find(|place| {
+            let begins = place["begins"].as_str().unwrap();
+            ip.starts_with(begins)
+        });
+        let text = |name: &str| known.and_then(|place| place[name].as_str()).map(Uid::from);
+        Place {
+            asn: known.and_then(|place| u32::try_from(place["asn"].as_u64()?).ok()),
+            country: text("country"),
+            range: text("range"),
+        }
+    }
+}
+
+/// Parameters as the defaults have them, with what the case says of addresses.
+fn params(case: &Path) -> Params {
+    let path = case.join("places.json");
+    let places = path.exists().then(|| -> Arc<dyn Places> {
+        Arc::new(Addresses(read(&path).as_array().unwrap().clone()))
+    });
+    Params {
+        places,
+        ..estate::params()
+    }
+}
+
 /// Everything that is told of `records`, which are cut before each of `cuts`, with a restart at each.
-fn news(records: &[RawRecord], cuts: &[usize]) -> Vec<News> {
+fn news(params: &Params, records: &[RawRecord], cuts: &[usize]) -> Vec<News> {
     let lanes = estate::lanes(records);
-    let mut engine = Engine::new(estate::params());
+    let mut engine = Engine::new(params.clone());
     let mut written = Vec::new();
     let mut told = Vec::new();
     let ends = cuts.iter().copied().chain([records.len()]);
@@ -110,7 +145,7 @@ fn news(records: &[RawRecord], cuts: &[usize]) -> Vec<News> {
             break;
         }
         written.push(engine.state(epoch == 1).to_bytes());
-        engine = Engine::restore(estate::params(), &Loaded(written.clone())).unwrap();
+        engine = Engine::restore(params.clone(), &Loaded(written.clone())).unwrap();
         begin = end;
     }
     told
@@ -119,7 +154,7 @@ fn news(records: &[RawRecord], cuts: &[usize]) -> Vec<News> {
 /// The findings of `detector` in their last revisions, as `expected.json` lists them.
 fn findings(case: &Path, detector: &str) -> Value {
     let records = records(&read(&case.join("events.json")));
-    let mut engine = Engine::new(estate::params());
+    let mut engine = Engine::new(params(case));
     let lanes = estate::lanes(&records);
     let evidence = estate::apply(&mut engine, &records, &estate::context(1, &lanes, true));
     assert_eq!(evidence.counts.total().rejected, 0, "{}", case.display());

@@ -28,9 +28,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     // ── the line: nothing below may be imported above ──
     ("failpoint", &[]),
     ("telemetry", &["model"]),
+    ("enrich", &["model", "correlate"]),
     (
         "config",
-        &["model", "decode", "attribute", "detect", "rules", "engine"],
+        &[
+            "model",
+            "decode",
+            "attribute",
+            "correlate",
+            "detect",
+            "rules",
+            "engine",
+            "enrich",
+        ],
     ),
     ("ingest", &["model", "telemetry", "config"]),
     (

@@ -31,6 +31,7 @@ impl ConfigCommand {
                 config.decoding()?;
                 config.kafka_properties()?;
                 config.rules()?;
+                config.places()?;
                 global.say("configuration: ok");
             }
             What::Print => write!(std::io::stdout(), "{}", toml::to_string(&global.load()?)?)?,

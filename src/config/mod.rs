@@ -10,11 +10,14 @@ mod span;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::correlate::Places;
+use crate::enrich::{self, EnrichError};
 use crate::{attribute, decode, engine};
 
 pub use detect::Detect;
@@ -39,6 +42,8 @@ pub enum ConfigError {
     },
     #[error("detect.sigma.rules:\n  {0}")]
     Rules(String),
+    #[error("enrich: {0}")]
+    Enrich(#[from] EnrichError),
     #[error("{key}: {reason}")]
     Secret { key: String, reason: String },
 }
@@ -53,6 +58,7 @@ pub struct Config {
     pub decode: Decode,
     pub identity: Identity,
     pub detect: Detect,
+    pub enrich: Enrich,
     pub integrity: Integrity,
     pub rejects: Rejects,
 }
@@ -69,6 +75,16 @@ pub struct Kafka {
     pub start: Start,
     /// librdkafka properties, passed through; a value `env:NAME` or `file:/path` is read from there.
     pub properties: BTreeMap<String, String>,
+}
+
+/// Files about addresses. Everything works without them; with them, rows say more and `unusual-origin` sees more.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Enrich {
+    /// MMDB databases (GeoLite2, DB-IP, IPinfo, your own) with autonomous systems or countries. Read at the start.
+    pub mmdb: Vec<PathBuf>,
+    /// Lists of providers' ranges as they publish them (AWS, Azure, Google Cloud, GitHub), or lines of a range and a name.
+    pub ranges: Vec<PathBuf>,
 }
 
 /// One topic.
@@ -312,12 +328,22 @@ impl Config {
             },
             detect: self.detect.params(),
             rules: self.rules()?,
+            places: self.places()?,
             lateness: lateness.micros(),
             future_max: identity.future_max.micros(),
             duplicates_max: identity.duplicates_max,
             waiting_max: identity.waiting_max,
             profiles_max: identity.profiles_max,
         })
+    }
+
+    /// Where addresses are; nothing if no file says so.
+    pub fn places(&self) -> Result<Option<Arc<dyn Places>>, ConfigError> {
+        let Enrich { mmdb, ranges } = &self.enrich;
+        if mmdb.is_empty() && ranges.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(enrich::Files::read(mmdb, ranges)?)))
     }
 
     /// Parameters of decoding. Reads the redaction key from where it is kept.

@@ -6,6 +6,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use super::Place;
+
 /// What a source address field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind {
@@ -38,6 +40,8 @@ pub struct Source {
     pub ip: Option<IpAddr>,
     /// `203.0.113.0/24`, `2001:db8:7::/48` or `vpce-…`.
     pub network: Option<String>,
+    /// What files that users bring say of it; nothing until they are asked.
+    pub place: Place,
 }
 
 /// Classifies the source field `raw`, seen through `vpc_endpoint` if there was one.
@@ -51,12 +55,14 @@ pub fn classify(raw: &str, vpc_endpoint: Option<&str>) -> Source {
                 kind: SourceKind::Public,
                 ip: Some(ip),
                 network: Some(prefix(ip)),
+                place: Place::default(),
             };
         }
         return Source {
             kind: SourceKind::Private,
             ip: Some(ip),
             network: endpoint.map(str::to_owned),
+            place: Place::default(),
         };
     }
     let kind = if raw.starts_with("AWS Internal") {
@@ -70,6 +76,7 @@ pub fn classify(raw: &str, vpc_endpoint: Option<&str>) -> Source {
         kind,
         ip: None,
         network: None,
+        place: Place::default(),
     }
 }
 

@@ -34,12 +34,16 @@ pub enum Dimension {
     Credential,
     /// A sign that a person is at work: a browser, the console, a second factor.
     Person,
+    /// Autonomous system, country and provider's range of the address, where files say so.
+    Asn,
+    Country,
+    Range,
 }
 
 impl Dimension {
     /// Every dimension, in the order in which a profile keeps them. State holds their values in this order, so a new one
     /// goes to the end.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Network,
         Self::Operation,
         Self::Service,
@@ -47,6 +51,9 @@ impl Dimension {
         Self::UserAgent,
         Self::Credential,
         Self::Person,
+        Self::Asn,
+        Self::Country,
+        Self::Range,
     ];
 
     /// The name as findings spell it.
@@ -59,6 +66,9 @@ impl Dimension {
             Self::UserAgent => "user_agent",
             Self::Credential => "credential",
             Self::Person => "person",
+            Self::Asn => "asn",
+            Self::Country => "country",
+            Self::Range => "range",
         }
     }
 
@@ -72,6 +82,9 @@ impl Dimension {
             Self::UserAgent => sighting.user_agent_family.as_ref(),
             Self::Credential => sighting.credential_uid(),
             Self::Person => sighting.person.as_ref(),
+            Self::Asn => sighting.asn.as_ref(),
+            Self::Country => sighting.country.as_ref(),
+            Self::Range => sighting.range.as_ref(),
         }
     }
 }

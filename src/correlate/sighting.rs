@@ -38,6 +38,10 @@ pub struct Sighting {
     pub read_only: Option<bool>,
     /// Absent when the source says nothing about where the caller is.
     pub network: Option<Uid>,
+    /// What files that users bring say of the address: its autonomous system (`AS64500`), country, and provider's range.
+    pub asn: Option<Uid>,
+    pub country: Option<Uid>,
+    pub range: Option<Uid>,
     pub user_agent_family: Option<Uid>,
     /// Refused for want of permission, not for any other reason.
     pub denied: bool,

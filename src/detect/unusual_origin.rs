@@ -3,11 +3,13 @@
 //! What counts is the surprise, not the novelty: a build runner that shows a new network every hour surprises nobody,
 //! a key that lived on one network for ninety days does. Less surprise is enough when the act is new too, or when the
 //! operation is a sensitive one. Sources that say nothing about the caller (services, proxies' private addresses)
-//! have no network and never fire.
+//! have no network and never fire. Where files say in which autonomous system, country or provider's range an address lies,
+//! the most surprising of them counts: an identity that changes its network every hour within one provider surprises
+//! somebody when it leaves that provider.
 
 use super::{Before, Detector, Verdict, learning, no_surer_than, surprise};
 use crate::correlate::{Dimension, Profile, Sighting};
-use crate::model::{Confidence, Severity, Uid, Why};
+use crate::model::{Confidence, Severity, Why};
 
 /// How much surprise is too much.
 #[derive(Clone, Debug)]
@@ -33,7 +35,7 @@ impl Detector for UnusualOrigin {
     }
 
     fn version(&self) -> i32 {
-        2
+        3
     }
 
     fn attacks(&self) -> &'static [&'static str] {
@@ -57,7 +59,8 @@ impl Detector for UnusualOrigin {
             return None;
         }
         let networks = before.values(Dimension::Network);
-        let bits = networks.bits();
+        let mut why = origin_surprises(sighting, before);
+        let bits = why.iter().filter_map(|why| why.bits).max().unwrap_or(0);
         let act = act_surprise(sighting, before);
         let second = act
             .as_ref()
@@ -68,15 +71,8 @@ impl Detector for UnusualOrigin {
             return None;
         }
         let window_days = before.age_days(sighting.event_time);
-        let mut why = vec![Why {
-            dimension: Uid::from(Dimension::Network.name()),
-            observed: network.to_string(),
-            expected: known(before),
-            window_days,
-            n: networks.hours,
-            bits: Some(bits),
-        }];
         why.extend(act);
+        let place = place(sighting);
         Some(Verdict {
             key: network.clone(),
             severity: if grave || second {
@@ -87,7 +83,7 @@ impl Detector for UnusualOrigin {
             confidence: no_surer_than(sighting, Confidence::Strong),
             title: format!("acted from {network} for the first time"),
             summary: format!(
-                "{} called {} from {network}; in {window_days} days and {} active hours it was only seen from {}.",
+                "{} called {} from {network}{place}; in {window_days} days and {} active hours it was only seen from {}.",
                 sighting.by.identity_uid,
                 sighting.operation,
                 networks.hours,
@@ -100,6 +96,34 @@ impl Detector for UnusualOrigin {
 
     fn continues(&self, key: &str, sighting: &Sighting, _: &Before<'_>) -> bool {
         sighting.network.as_deref() == Some(key)
+    }
+}
+
+/// What is new about where the call came from, the network first. They explain each other and count once, by the largest.
+fn origin_surprises(sighting: &Sighting, before: &Profile) -> Vec<Why> {
+    let all = [
+        Dimension::Network,
+        Dimension::Asn,
+        Dimension::Country,
+        Dimension::Range,
+    ];
+    let surprises = all.into_iter().filter_map(|dimension| {
+        let mut why = surprise(dimension, sighting, before)?;
+        if dimension == Dimension::Network {
+            why.expected = known(before);
+        }
+        Some(why)
+    });
+    surprises.collect()
+}
+
+/// Where the address is, if a file says so: ` (AS64500, DE, aws/EC2/eu-central-1)`.
+fn place(sighting: &Sighting) -> String {
+    let parts = [&sighting.asn, &sighting.country, &sighting.range];
+    let parts: Vec<&str> = parts.into_iter().flatten().map(AsRef::as_ref).collect();
+    match parts.len() {
+        0 => String::new(),
+        _ => format!(" ({})", parts.join(", ")),
     }
 }
 

@@ -112,6 +112,9 @@ impl From<Sighting> for correlate::Sighting {
             user_agent_family: old.user_agent_family,
             denied: false,
             person: None,
+            asn: None,
+            country: None,
+            range: None,
             rules: Vec::new(),
         }
     }

@@ -111,6 +111,9 @@ impl From<Sighting> for correlate::Sighting {
             user_agent_family: old.user_agent_family,
             denied: old.denied,
             person: old.person,
+            asn: None,
+            country: None,
+            range: None,
             rules: Vec::new(),
         }
     }

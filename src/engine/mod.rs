@@ -29,7 +29,8 @@ use arrow::record_batch::RecordBatch;
 
 use crate::attribute::{self, Attributor};
 use crate::correlate::{
-    self, KnownCredential, KnownIdentity, Links, Newcomers, Profile, Sighting, UsageCounter,
+    self, KnownCredential, KnownIdentity, Links, Newcomers, Places, Profile, Sighting, SourceKind,
+    UsageCounter,
 };
 use crate::detect::rules::Rules;
 use crate::detect::{self, Detector, Suppression};
@@ -56,6 +57,8 @@ pub struct Params {
     pub detect: detect::Params,
     /// Rules that users bring.
     pub rules: Option<Arc<dyn Rules>>,
+    /// Where addresses are, by files that users bring.
+    pub places: Option<Arc<dyn Places>>,
     /// How much later than its neighbours of the same lane an event may come and still be judged in order,
     /// in microseconds.
     pub lateness: i64,
@@ -362,10 +365,15 @@ impl Engine {
             self.counts.late += 1;
         }
         let answer = self.attributor.attribute(event);
-        let source = correlate::classify(
+        let mut source = correlate::classify(
             event.network.source_raw.as_deref().unwrap_or_default(),
             event.network.vpc_endpoint.as_deref(),
         );
+        if let (Some(places), SourceKind::Public, Some(ip)) =
+            (&self.params.places, source.kind, source.ip)
+        {
+            source.place = places.find(ip);
+        }
         let by = answer.attribution;
         let sighting = observe::sighting(
             event,

@@ -4,11 +4,18 @@ use std::sync::Arc;
 
 use super::Engine;
 use crate::attribute::{self, Attributor};
-use crate::correlate::{Profile, Sighting, Source};
+use crate::correlate::{Place, Profile, Sighting, Source};
 use crate::detect::rules::Asked;
 use crate::detect::{Before, Detector};
 use crate::model::{
     Attribution, AuditEvent, Change, Outcome, Principal, RuleHit, Target, Tie, Uid,
+};
+
+/// What is known of an address that says nothing about the caller.
+static NOWHERE: Place = Place {
+    asn: None,
+    country: None,
+    range: None,
 };
 
 /// The event reduced to what profiles and detectors need.
@@ -29,6 +36,8 @@ pub(super) fn sighting(
     };
     // A forwarded call shows the service's address, if any: it says nothing about the caller (FAS-2).
     let network = source.network.as_deref().filter(|_| by.via.is_empty());
+    let place = by.via.is_empty().then_some(&source.place);
+    let place = place.unwrap_or(&NOWHERE);
     Sighting {
         event_uid,
         event_time: event.event_time,
@@ -49,6 +58,9 @@ pub(super) fn sighting(
         foreign_copy: event.foreign_copy(),
         read_only: event.read_only,
         network: network.map(|text| names.intern(text)),
+        asn: place.asn.map(|asn| names.intern(&format!("AS{asn}"))),
+        country: place.country.clone(),
+        range: place.range.clone(),
         user_agent_family: event
             .network
             .user_agent

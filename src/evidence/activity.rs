@@ -87,6 +87,8 @@ table! {
         source_asn: Optional<Long>,
         /// Country of the address; null without a configured database.
         source_country: Optional<Text>,
+        /// Narrowest range of a provider that holds the address, like `aws/EC2/eu-central-1`; null without configured lists.
+        source_range: Optional<Text>,
         /// What the caller calls its client.
         user_agent: Optional<Text>,
         /// First product token of it, `aws-cli`, `Boto3`.

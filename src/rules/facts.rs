@@ -10,7 +10,7 @@ use crate::detect::Before;
 use crate::model::Micros;
 
 /// Every name that a rule may ask for, behind `keytrail.`, with what it means.
-pub(super) const NAMES: [(&str, &str); 12] = [
+pub(super) const NAMES: [(&str, &str); 15] = [
     ("identity_uid", "who really acted"),
     ("identity_kind", "what that is"),
     (
@@ -34,6 +34,15 @@ pub(super) const NAMES: [(&str, &str); 12] = [
     ),
     ("first_seen_days", "whole days since it was first seen"),
     ("network_new", "whether it never came from this network"),
+    (
+        "asn",
+        "the autonomous system of the address, like AS64500, if a file of `[enrich]` says it",
+    ),
+    ("country", "its country, two letters, if a file says it"),
+    (
+        "range",
+        "the provider's range that holds it, if a list says it",
+    ),
     ("operation_new", "whether it never called this operation"),
 ];
 
@@ -54,6 +63,16 @@ impl Facts {
         tell("acting_uid", by.acting_uid.as_ref().into());
         tell("chain_depth", by.chain_depth().into());
         tell("attribution_confidence", by.confidence.name().into());
+        let places = [
+            ("asn", &sighting.asn),
+            ("country", &sighting.country),
+            ("range", &sighting.range),
+        ];
+        for (name, value) in places {
+            if let Some(value) = value {
+                tell(name, value.as_ref().into());
+            }
+        }
         let privilege = before.acting.and_then(|acting| acting.privilege());
         if let Some((tier, _)) = privilege {
             tell("privilege_tier", tier.into());

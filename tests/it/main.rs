@@ -16,6 +16,7 @@ mod chaos;
 mod cli;
 mod continuity;
 mod drive;
+mod enrich;
 mod faulty;
 mod hostile;
 mod ingest;

@@ -43,6 +43,7 @@ pub fn params() -> Params {
         },
         detect: detectors(),
         rules: None,
+        places: None,
         lateness: 20 * Micros::MINUTE,
         future_max: 10 * Micros::MINUTE,
         duplicates_max: 1_000_000,
