@@ -29,4 +29,5 @@ pub use profile::{Dimension, Profile, Sleep, ValueStats, Values};
 pub use rhythm::Rhythm;
 pub use sighting::Sighting;
 pub use usage::{DayUse, Relation, Usage, UsageCounter, UsageKey};
-pub use whereabouts::{Home, Whereabouts};
+pub(crate) use whereabouts::Use;
+pub use whereabouts::{Beside, Home, Whereabouts};

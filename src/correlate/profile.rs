@@ -308,7 +308,8 @@ impl Profile {
         if let Some(network) = &sighting.network {
             let workload = sighting.by.workload_uid.as_ref();
             let credential = sighting.presented();
-            self.whereabouts.add(workload, credential, network, at);
+            let event = (at, &sighting.event_uid);
+            self.whereabouts.add(workload, credential, network, event);
         }
     }
 }

@@ -26,24 +26,36 @@ pub struct Home {
     pub network: Uid,
     pub events: u64,
     pub first_seen_at: Micros,
+    /// The event by which it was first seen there; not known of what state of form 4 remembered.
+    pub first_event: Option<Uid>,
     pub last_seen_at: Micros,
 }
 
 /// A use of a credential or session from a network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Use {
-    credential: Uid,
-    network: Uid,
-    at: Micros,
+pub(crate) struct Use {
+    pub(crate) credential: Uid,
+    pub(crate) network: Uid,
+    pub(crate) at: Micros,
+    /// Not known of what state of form 4 remembered.
+    pub(crate) event: Option<Uid>,
+}
+
+/// A use of the same credential from another network, at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beside<'a> {
+    pub network: &'a Uid,
+    pub at: Micros,
+    pub event: Option<&'a Uid>,
 }
 
 /// What one identity's networks say about its credentials and workloads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Whereabouts {
-    homes: BTreeMap<Uid, Vec<Home>>,
-    lately: Vec<Use>,
+    pub(crate) homes: BTreeMap<Uid, Vec<Home>>,
+    pub(crate) lately: Vec<Use>,
     /// Pairs of networks from which one credential was used at once.
-    pairs: Values,
+    pub(crate) pairs: Values,
 }
 
 impl Whereabouts {
@@ -54,11 +66,15 @@ impl Whereabouts {
 
     /// The other network from which `credential` was last used within a quarter of an hour of `at`, and when; nothing
     /// if the two were used at once before.
-    pub fn beside(&self, credential: &Uid, network: &Uid, at: Micros) -> Option<(&Uid, Micros)> {
+    pub fn beside(&self, credential: &Uid, network: &Uid, at: Micros) -> Option<Beside<'_>> {
         self.at_once(credential, network, at)
             .filter(|other| !self.pairs.seen.contains_key(&pair(&other.network, network)))
             .max_by_key(|other| other.at)
-            .map(|other| (&other.network, other.at))
+            .map(|other| Beside {
+                network: &other.network,
+                at: other.at,
+                event: other.event.as_ref(),
+            })
     }
 
     /// Pairs of networks that were used at once in one hour only, and never again.
@@ -71,16 +87,16 @@ impl Whereabouts {
         self.pairs.seen.len()
     }
 
-    /// Learns that `credential` was used from `network` by `workload`.
+    /// Learns that `credential` was used from `network` by `workload` in `event`.
     pub(super) fn add(
         &mut self,
         workload: Option<&Uid>,
         credential: Option<&Uid>,
         network: &Uid,
-        at: Micros,
+        (at, event): (Micros, &Uid),
     ) {
         if let Some(workload) = workload {
-            self.add_home(workload, network, at);
+            self.add_home(workload, network, (at, event));
         }
         let Some(credential) = credential else {
             return;
@@ -110,6 +126,7 @@ impl Whereabouts {
             credential: credential.clone(),
             network: network.clone(),
             at,
+            event: Some(event.clone()),
         });
     }
 
@@ -121,7 +138,7 @@ impl Whereabouts {
         })
     }
 
-    fn add_home(&mut self, workload: &Uid, network: &Uid, at: Micros) {
+    fn add_home(&mut self, workload: &Uid, network: &Uid, (at, event): (Micros, &Uid)) {
         if self.homes.len() >= WORKLOADS_MAX && !self.homes.contains_key(workload) {
             let last_seen = |homes: &[Home]| homes.iter().map(|home| home.last_seen_at).max();
             let oldest = self
@@ -149,6 +166,7 @@ impl Whereabouts {
             network: network.clone(),
             events: 1,
             first_seen_at: at,
+            first_event: Some(event.clone()),
             last_seen_at: at,
         });
     }
@@ -176,15 +194,18 @@ mod tests {
     fn networks_are_at_once_for_one_credential_and_a_quarter_of_an_hour() {
         let [key, other, home, abroad] = ["key", "other", "home", "abroad"].map(Uid::from);
         let mut places = Whereabouts::default();
-        places.add(None, Some(&key), &home, minute(0));
-        assert_eq!(
-            places.beside(&key, &abroad, minute(15)),
-            Some((&home, minute(0)))
-        );
+        let event = Uid::from("event-1");
+        places.add(None, Some(&key), &home, (minute(0), &event));
+        let beside = Beside {
+            network: &home,
+            at: minute(0),
+            event: Some(&event),
+        };
+        assert_eq!(places.beside(&key, &abroad, minute(15)), Some(beside));
         assert_eq!(places.beside(&key, &home, minute(1)), None);
         assert_eq!(places.beside(&other, &abroad, minute(1)), None);
         assert_eq!(places.beside(&key, &abroad, minute(16)), None);
-        places.add(None, Some(&key), &abroad, minute(5));
+        places.add(None, Some(&key), &abroad, (minute(5), &event));
         assert_eq!(places.beside(&key, &home, minute(6)), None, "a known pair");
         assert_eq!((places.pairs(), places.single_pairs()), (1, 1));
     }
@@ -192,11 +213,16 @@ mod tests {
     #[test]
     fn a_workload_keeps_its_latest_networks() {
         let mut places = Whereabouts::default();
-        let workload = Uid::from("wl");
+        let (workload, event) = (Uid::from("wl"), Uid::from("event-1"));
         for network in 0..6 {
             let network = Uid::from(format!("net-{network}"));
-            places.add(Some(&workload), None, &network, minute(1));
-            places.add(Some(&workload), None, &Uid::from("home"), minute(2));
+            places.add(Some(&workload), None, &network, (minute(1), &event));
+            places.add(
+                Some(&workload),
+                None,
+                &Uid::from("home"),
+                (minute(2), &event),
+            );
         }
         let homes = places.homes(&workload);
         assert_eq!(homes.len(), HOMES_MAX);

@@ -28,7 +28,7 @@ impl Detector for ConcurrentOrigins {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn attacks(&self) -> &'static [&'static str] {
@@ -44,7 +44,8 @@ impl Detector for ConcurrentOrigins {
         let credential = sighting.presented()?;
         let at = sighting.event_time;
         let profile = before.profile;
-        let (other, then) = profile.whereabouts.beside(credential, network, at)?;
+        let beside = profile.whereabouts.beside(credential, network, at)?;
+        let (other, then) = (beside.network, beside.at);
         let hours = profile.values(Dimension::Network).hours;
         let surprise = bits(hours, profile.whereabouts.single_pairs());
         if surprise < self.0.bits_min
@@ -91,6 +92,11 @@ impl Detector for ConcurrentOrigins {
                 bits: Some(surprise),
             }],
             related_uids: vec![credential.clone()],
+            earlier: beside
+                .event
+                .map(|event| (event.clone(), then))
+                .into_iter()
+                .collect(),
         })
     }
 

@@ -91,6 +91,7 @@ impl Detector for CrossSystem {
                 bits: Some(bits),
             }],
             related_uids: sighting.by.chain.clone(),
+            earlier: Vec::new(),
         })
     }
 

@@ -79,6 +79,7 @@ impl Detector for DeniedBurst {
                 bits: None,
             }],
             related_uids: sighting.presented().into_iter().cloned().collect(),
+            earlier: Vec::new(),
         })
     }
 

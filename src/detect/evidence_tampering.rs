@@ -93,6 +93,7 @@ impl Detector for EvidenceTampering {
                 bits: None,
             }],
             related_uids: sighting.by.chain.clone(),
+            earlier: Vec::new(),
         })
     }
 

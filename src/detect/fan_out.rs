@@ -89,6 +89,7 @@ impl Detector for FanOut {
                 bits: None,
             }],
             related_uids: others.filter(|other| other != own).collect(),
+            earlier: Vec::new(),
         })
     }
 

@@ -96,6 +96,7 @@ impl Detector for FirstOperation {
             ),
             why,
             related_uids: sighting.credential_uid().into_iter().cloned().collect(),
+            earlier: Vec::new(),
         })
     }
 

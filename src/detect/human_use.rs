@@ -72,6 +72,7 @@ impl Detector for HumanUse {
                 bits: None,
             }],
             related_uids: sighting.by.chain.clone(),
+            earlier: Vec::new(),
         })
     }
 

@@ -67,6 +67,7 @@ impl Detector for Leaver {
                 bits: None,
             }],
             related_uids: vec![maker.clone(), what.clone()],
+            earlier: Vec::new(),
         })
     }
 

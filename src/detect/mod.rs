@@ -36,7 +36,7 @@ pub mod zombie_use;
 use std::fmt;
 
 use crate::correlate::{Dimension, KnownCredential, KnownIdentity, Newcomer, Profile, Sighting};
-use crate::model::{Confidence, Severity, Uid, Why};
+use crate::model::{Confidence, Micros, Severity, Uid, Why};
 
 pub use concurrent_origins::Params as ConcurrentOrigins;
 pub use cross_system::Params as CrossSystem;
@@ -131,6 +131,8 @@ pub struct Verdict {
     pub summary: String,
     pub why: Vec<Why>,
     pub related_uids: Vec<Uid>,
+    /// Earlier events that belong to the situation and said nothing by themselves; those of the day before are named.
+    pub earlier: Vec<(Uid, Micros)>,
 }
 
 /// One detector.

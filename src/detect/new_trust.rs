@@ -80,6 +80,7 @@ impl Detector for NewTrust {
                 bits: None,
             }],
             related_uids: vec![by.clone(), what.clone()],
+            earlier: Vec::new(),
         })
     }
 

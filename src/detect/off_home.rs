@@ -3,10 +3,10 @@
 //! The keys of an instance, a function, a task or a pod and the token of a managed identity are made for one machine and
 //! never leave it, unless somebody takes them out. A workload that changes its way out (another gateway, another address)
 //! leaves the old one behind; a stolen credential is used from both places. So it fires when an identity with steady
-//! networks goes on at home after one of its workloads was first seen elsewhere, on the next event of either place (at home
-//! that is the workload's own event: what was done elsewhere is in the network that the finding names); or at once, without any history, if the
-//! client elsewhere is one that the identity never used. Functions that change their address by the hour have no home. A
-//! workload that was never seen in any network has none that could be told, but it is surely not where only people work.
+//! networks goes on at home after one of its workloads was first seen elsewhere, on the next event of either place, and names
+//! the first event elsewhere with it; or at once, without any history, if the client elsewhere is one that the identity never
+//! used. Functions that change their address by the hour have no home. A workload that was never seen in any network has
+//! none that could be told, but it is surely not where only people work.
 
 use super::{Before, Detector, Verdict, learning, no_surer_than};
 use crate::correlate::{Dimension, Home, Newcomer, Sighting};
@@ -36,7 +36,7 @@ impl Detector for OffHome {
     }
 
     fn version(&self) -> i32 {
-        2
+        3
     }
 
     fn attacks(&self) -> &'static [&'static str] {
@@ -64,7 +64,7 @@ impl Detector for OffHome {
             return Some(verdict(
                 sighting,
                 workload,
-                &away.network,
+                (&away.network, Some(away)),
                 here,
                 Confidence::Probable,
                 told,
@@ -101,7 +101,14 @@ impl Detector for OffHome {
             home.network,
             home.last_seen_at,
         );
-        Some(verdict(sighting, workload, network, home, confidence, told))
+        Some(verdict(
+            sighting,
+            workload,
+            (network, here),
+            home,
+            confidence,
+            told,
+        ))
     }
 
     fn continues(&self, key: &str, sighting: &Sighting, before: &Before<'_>) -> bool {
@@ -111,11 +118,12 @@ impl Detector for OffHome {
     }
 }
 
-/// A finding that the workload's credential was used in network `away`, told by `summary`.
+/// A finding that the workload's credential was used in network `away`, told by `summary`, and what is known of its use
+/// there before.
 fn verdict(
     sighting: &Sighting,
     workload: &Uid,
-    away: &Uid,
+    (away, before): (&Uid, Option<&Home>),
     home: &Home,
     confidence: Confidence,
     summary: String,
@@ -136,6 +144,10 @@ fn verdict(
         }],
         related_uids: std::iter::once(workload.clone())
             .chain(sighting.by.session_uid.clone())
+            .collect(),
+        earlier: before
+            .and_then(|there| Some((there.first_event.clone()?, there.first_seen_at)))
+            .into_iter()
             .collect(),
     }
 }
@@ -249,5 +261,6 @@ fn among_people(
         related_uids: std::iter::once(workload.clone())
             .chain(sighting.by.session_uid.clone())
             .collect(),
+        earlier: Vec::new(),
     })
 }

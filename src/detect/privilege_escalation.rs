@@ -26,7 +26,7 @@ impl Detector for PrivilegeEscalation {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn attacks(&self) -> &'static [&'static str] {
@@ -88,7 +88,7 @@ impl PrivilegeEscalation {
         {
             return None;
         }
-        Some(verdict(
+        let mut verdict = verdict(
             sighting,
             &by.acting_uid,
             "became an identity that it made".to_owned(),
@@ -97,7 +97,11 @@ impl PrivilegeEscalation {
                 by.acting_uid, sighting.operation
             ),
             ("acts_as_its_own", format!("tier {tier}: {reason}")),
-        ))
+        );
+        verdict
+            .earlier
+            .extend(acting.created_event.clone().map(|event| (event, made)));
+        Some(verdict)
     }
 }
 
@@ -123,5 +127,6 @@ fn verdict(
             bits: None,
         }],
         related_uids: sighting.by.chain.clone(),
+        earlier: Vec::new(),
     }
 }

@@ -141,5 +141,6 @@ fn verdict(sighting: &Sighting, key: &Uid, sleep: &Sleep, gap: i64, what: &str) 
             bits: None,
         }],
         related_uids: sighting.credential_uid().into_iter().cloned().collect(),
+        earlier: Vec::new(),
     }
 }

@@ -85,6 +85,7 @@ impl Detector for SecretSweep {
                 bits: None,
             }],
             related_uids: sighting.presented().into_iter().cloned().collect(),
+            earlier: Vec::new(),
         })
     }
 

@@ -91,6 +91,7 @@ impl Detector for SharedCredential {
                 bits: None,
             }],
             related_uids: vec![uid.clone()],
+            earlier: Vec::new(),
         })
     }
 

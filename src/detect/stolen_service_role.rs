@@ -61,6 +61,7 @@ impl Detector for StolenServiceRole {
                 bits: None,
             }],
             related_uids: sighting.by.chain.clone(),
+            earlier: Vec::new(),
         })
     }
 

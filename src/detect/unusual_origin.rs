@@ -91,6 +91,7 @@ impl Detector for UnusualOrigin {
             ),
             why,
             related_uids: sighting.credential_uid().into_iter().cloned().collect(),
+            earlier: Vec::new(),
         })
     }
 

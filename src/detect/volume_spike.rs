@@ -87,6 +87,7 @@ impl Detector for VolumeSpike {
                 bits: None,
             }],
             related_uids: sighting.presented().into_iter().cloned().collect(),
+            earlier: Vec::new(),
         })
     }
 

@@ -71,6 +71,7 @@ impl Detector for ZombieUse {
                 bits: None,
             }],
             related_uids: sighting.by.chain.clone(),
+            earlier: Vec::new(),
         })
     }
 

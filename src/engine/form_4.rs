@@ -1,5 +1,7 @@
-//! State of form 4: what a sighting was before users brought rules of their own.
+//! State of form 4: what a sighting was before users brought rules and files about addresses, and what was known of homes and
+//! uses before they named their events.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -11,7 +13,8 @@ use super::sweep::WrittenSweeps;
 use super::watermark::Watermark;
 use crate::attribute;
 use crate::correlate::{
-    self, DayUse, KnownCredential, KnownIdentity, Newcomer, Profile, UsageKey, WrittenLinks,
+    self, Burst, DayUse, KnownCredential, KnownIdentity, Newcomer, Rhythm, Sleep, UsageKey, Values,
+    WrittenLinks,
 };
 use crate::model::{Attribution, Change, Changes, Micros, Provider, Tie, Uid};
 
@@ -45,7 +48,7 @@ impl From<Written> for state::Written {
             duplicates_evicted: old.duplicates_evicted,
             watermark: old.watermark,
             waiting: each(old.waiting, |old| Arc::new(old.into())),
-            profiles: old.profiles,
+            profiles: each(old.profiles, Into::into),
             profiles_evicted: old.profiles_evicted,
             waiting_evicted: old.waiting_evicted,
             usage: old.usage,
@@ -115,6 +118,94 @@ impl From<Sighting> for correlate::Sighting {
             country: None,
             range: None,
             rules: Vec::new(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    first_seen_at: Micros,
+    last_seen_at: Micros,
+    hours: u64,
+    sleep: Sleep,
+    values: Vec<Values>,
+    denials: Burst,
+    secrets: Burst,
+    rhythm: Rhythm,
+    whereabouts: Whereabouts,
+}
+
+impl From<Profile> for correlate::Profile {
+    fn from(old: Profile) -> Self {
+        Self {
+            first_seen_at: old.first_seen_at,
+            last_seen_at: old.last_seen_at,
+            hours: old.hours,
+            sleep: old.sleep,
+            values: old.values,
+            denials: old.denials,
+            secrets: old.secrets,
+            rhythm: old.rhythm,
+            whereabouts: old.whereabouts.into(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Whereabouts {
+    homes: BTreeMap<Uid, Vec<Home>>,
+    lately: Vec<Use>,
+    pairs: Values,
+}
+
+impl From<Whereabouts> for correlate::Whereabouts {
+    fn from(old: Whereabouts) -> Self {
+        let homes = old.homes.into_iter().map(|(workload, homes)| {
+            let homes = homes.into_iter().map(Into::into).collect();
+            (workload, homes)
+        });
+        Self {
+            homes: homes.collect(),
+            lately: old.lately.into_iter().map(Into::into).collect(),
+            pairs: old.pairs,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Home {
+    network: Uid,
+    events: u64,
+    first_seen_at: Micros,
+    last_seen_at: Micros,
+}
+
+impl From<Home> for correlate::Home {
+    fn from(old: Home) -> Self {
+        Self {
+            network: old.network,
+            events: old.events,
+            first_seen_at: old.first_seen_at,
+            first_event: None,
+            last_seen_at: old.last_seen_at,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Use {
+    credential: Uid,
+    network: Uid,
+    at: Micros,
+}
+
+impl From<Use> for correlate::Use {
+    fn from(old: Use) -> Self {
+        Self {
+            credential: old.credential,
+            network: old.network,
+            at: old.at,
+            event: None,
         }
     }
 }

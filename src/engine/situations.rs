@@ -152,7 +152,7 @@ impl Situations {
                 continue;
             };
             let end = situation.ends_at();
-            situation.count(sighting);
+            situation.count(&sighting.event_uid, sighting.event_time);
             self.by_end.remove(&(end, key.clone()));
             self.by_end.insert((situation.ends_at(), key.clone()));
             let due = situation.event_count.count_ones() == 1;
@@ -198,7 +198,12 @@ impl Situations {
             named: 0,
             unshown: Vec::new(),
         };
-        situation.count(sighting);
+        // What happened longer before is told by the summary: a situation is not quiet for so long.
+        let since = sighting.event_time.plus(-QUIET_MAX);
+        for (event, at) in verdict.earlier.iter().filter(|(_, at)| *at >= since) {
+            situation.count(event, *at);
+        }
+        situation.count(&sighting.event_uid, sighting.event_time);
         let events = situation.revise(FindingStatus::New);
         let mut findings: Vec<Finding> = self.close(&key).into_iter().collect();
         self.by_end.insert((situation.ends_at(), key.clone()));
@@ -344,13 +349,13 @@ impl Situation {
         quiet.min(self.first_event_time.plus(FOLLOWED_MAX))
     }
 
-    fn count(&mut self, sighting: &Sighting) {
+    fn count(&mut self, event: &Uid, at: Micros) {
         self.event_count += 1;
-        self.last_event_time = self.last_event_time.max(sighting.event_time);
+        self.first_event_time = self.first_event_time.min(at);
+        self.last_event_time = self.last_event_time.max(at);
         if (self.named as usize) < EVENTS_MAX {
             self.named += 1;
-            self.unshown
-                .push((sighting.event_uid.clone(), sighting.event_time));
+            self.unshown.push((event.clone(), at));
         }
     }
 

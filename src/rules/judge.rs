@@ -88,6 +88,7 @@ impl Rule {
             summary,
             why,
             related_uids: presented.cloned().collect(),
+            earlier: Vec::new(),
         })
     }
 }
