@@ -331,6 +331,34 @@ fn broken_rules_say_where_and_why() {
         ("title: One\nlogsource: [\ndetection:".to_owned(), 4, "line"),
         ("just words".to_owned(), 1, "mapping"),
         (
+            about("    selection:\n        keytrail.colour: x\n    condition: selection"),
+            3,
+            "unknown field keytrail.colour",
+        ),
+        (
+            about(
+                "    selection:\n        keytrail.acting_uid|fieldref: userIdentity.arn\n    condition: selection",
+            ),
+            5,
+            "values only",
+        ),
+        (
+            about(
+                "    selection:\n        userIdentity.arn|fieldref: keytrail.acting_uid\n    condition: selection",
+            ),
+            5,
+            "values only",
+        ),
+        // In the second document, whose title speaks of a condition.
+        (
+            about("    selection:\n        eventName: x\n    condition: selection")
+                + "---\n"
+                + &about("    selection:\n        eventName|re: '(['\n    condition: selection")
+                    .replace("title: One", "title: A condition's 'second'"),
+            12,
+            "regex",
+        ),
+        (
             about(
                 "    selection:\n        sourceIPAddress|cidr: 10.0.0.0/99\n    condition: selection",
             ),
@@ -362,8 +390,8 @@ fn rules_that_do_not_run_say_why() {
             "unknown field CommandLine",
         ),
         (
-            about("    selection:\n        keytrail.colour: x\n    condition: selection"),
-            "unknown field keytrail.colour",
+            about("    selection:\n        userAgent|expand: '%agent%'\n    condition: selection"),
+            "placeholders",
         ),
         (
             about(
@@ -397,17 +425,33 @@ fn rules_that_do_not_run_say_why() {
     assert!(compiled(&five).faults[0].reason.contains("at most 4"));
 }
 
-/// Names of columns, as rules for Log Analytics write them, find the members of what a diagnostic setting delivers.
+/// Names of columns, as rules for Log Analytics write them, and members of `properties` without it find what a diagnostic
+/// setting delivers.
 #[test]
-fn columns_are_found_in_records() {
-    let text = "title: One\nlogsource: { product: azure, service: signinlogs }\ndetection:\n    selection:\n        ResultType: '0'\n        ClientCredentialType: clientSecret\n    condition: selection\n";
+fn columns_and_properties_are_found_in_records() {
+    for detection in [
+        "ResultType: '0'\n        ClientCredentialType: clientSecret",
+        "resultType: '0'\n        clientCredentialType: clientSecret",
+        "ResultType: 0\n        servicePrincipalName|exists: true",
+        "TimeGenerated|startswith: '2026-'\n        AADTenantId|exists: true",
+    ] {
+        assert!(hits_of_sign_ins(detection) > 10, "{detection}");
+    }
+    assert_eq!(hits_of_sign_ins("riskState: atRisk"), 0);
+}
+
+/// How many sign-ins a rule with one selection matches.
+fn hits_of_sign_ins(detection: &str) -> usize {
+    let text = format!(
+        "title: One\nlogsource: {{ product: azure, service: signinlogs }}\ndetection:\n    selection:\n        {detection}\n    condition: selection\n"
+    );
     let rules = sound(&[RuleFile {
         name: "one.yml".to_owned(),
-        text: text.to_owned(),
+        text,
     }]);
     let params = estate::decoding();
     let records = estate::records(estate::estate(5, 40, 30, 3_000), 1);
-    let hits: usize = records
+    records
         .iter()
         .map(|record| {
             let opened = decode::open(record, &params);
@@ -419,8 +463,32 @@ fn columns_are_found_in_records() {
                 .map(|piece| piece.hits.len())
                 .sum::<usize>()
         })
-        .sum();
-    assert!(hits > 10, "{hits}");
+        .sum()
+}
+
+/// Seventy rules that match nearly everything push no detector's situation out.
+#[test]
+fn many_rules_leave_room_for_detectors() {
+    let rule = |number: usize| RuleFile {
+        name: format!("{number}.yml"),
+        text: format!(
+            "title: Broad {number}\nid: broad-{number}\nlogsource: {{ product: aws }}\ndetection:\n    selection:\n        \
+             awsRegion|contains: '-'\n    condition: selection\n"
+        ),
+    };
+    let rules: Vec<RuleFile> = (0..70).map(rule).collect();
+    let records = estate::records(estate::estate(31, 60, 40, 6_000), 4);
+    let with = findings(
+        &with_rules(sound(&rules)),
+        &records,
+        &[records.len()],
+        false,
+    );
+    let without = findings(&estate::params(), &records, &[records.len()], false);
+    let (own, others): (Vec<String>, Vec<String>) =
+        with.into_iter().partition(|told| told.contains(" sigma "));
+    assert_eq!(others, without);
+    assert!(own.len() > 70 * 5 && without.len() > 3, "{}", own.len());
 }
 
 #[test]

@@ -147,6 +147,9 @@ fn wrong(
         }
         Decoded::Ignored(reason) => return Some(format!("its event is none: {}", reason.reason())),
     }
+    if let Some(reason) = example.unknown() {
+        return Some(reason);
+    }
     match rules.example(file, piece, example) {
         None => Some("no rule of this file runs; `keytrail rules check` says why".to_owned()),
         Some(found) if found == example.matches => None,

@@ -1,5 +1,8 @@
 //! `[detect.sigma]`: from the paths of rules to rules that run.
 
+#[cfg(feature = "sigma")]
+use std::collections::BTreeSet;
+#[cfg(feature = "sigma")]
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,12 +48,11 @@ impl Config {
 /// The files of rules among `paths`, each a file or a folder with everything below it, in the order of their names.
 #[cfg(feature = "sigma")]
 pub fn rule_files(paths: &[PathBuf]) -> Result<Vec<RuleFile>, ConfigError> {
-    let mut found = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
     for path in paths {
-        collect(path, &mut found)?;
+        collect(path, &mut found, &mut seen)?;
     }
     found.sort();
-    found.dedup();
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).map_err(|source| unreadable(&path, source))?;
         Ok(RuleFile {
@@ -61,21 +63,34 @@ pub fn rule_files(paths: &[PathBuf]) -> Result<Vec<RuleFile>, ConfigError> {
     found.into_iter().map(read).collect()
 }
 
-/// A path that is named itself is taken as it is; below a folder, what ends in `.yml` or `.yaml`.
+/// A path that is named itself is taken as it is; below a folder, what ends in `.yml` or `.yaml` and is not hidden. What is
+/// reached twice, by links or by other names, is taken once: mounted configuration is full of links.
 #[cfg(feature = "sigma")]
-fn collect(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), ConfigError> {
+fn collect(
+    path: &Path,
+    found: &mut Vec<PathBuf>,
+    seen: &mut BTreeSet<PathBuf>,
+) -> Result<(), ConfigError> {
+    let real = std::fs::canonicalize(path).map_err(|source| unreadable(path, source))?;
+    if !seen.insert(real) {
+        return Ok(());
+    }
     if !path.is_dir() {
         found.push(path.to_owned());
         return Ok(());
     }
+    let hidden = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
+        name.as_encoded_bytes().starts_with(b".")
+    };
     let entries = std::fs::read_dir(path).map_err(|source| unreadable(path, source))?;
     for entry in entries {
         let below = entry.map_err(|source| unreadable(path, source))?.path();
         let rules = below
             .extension()
             .is_some_and(|end| end == "yml" || end == "yaml");
-        if below.is_dir() || rules {
-            collect(&below, found)?;
+        if !hidden(&below) && (below.is_dir() || rules) {
+            collect(&below, found, seen)?;
         }
     }
     Ok(())

@@ -131,7 +131,8 @@ pub struct Verdict {
     pub summary: String,
     pub why: Vec<Why>,
     pub related_uids: Vec<Uid>,
-    /// Earlier events that belong to the situation and said nothing by themselves; those of the day before are named.
+    /// Earlier uses of the same credential that belong to the situation and said nothing by themselves; those of the day before
+    /// are named. What others did (who made the credential) is none: whoever contains the finding would contain them.
     pub earlier: Vec<(Uid, Micros)>,
 }
 

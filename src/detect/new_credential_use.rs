@@ -27,7 +27,7 @@ impl Detector for NewCredentialUse {
     }
 
     fn version(&self) -> i32 {
-        2
+        1
     }
 
     fn attacks(&self) -> &'static [&'static str] {
@@ -86,12 +86,7 @@ impl Detector for NewCredentialUse {
                 },
             ],
             related_uids: vec![by.clone(), uid.clone()],
-            earlier: credential
-                .created_event
-                .clone()
-                .map(|event| (event, made))
-                .into_iter()
-                .collect(),
+            earlier: Vec::new(),
         })
     }
 

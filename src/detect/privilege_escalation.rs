@@ -26,7 +26,7 @@ impl Detector for PrivilegeEscalation {
     }
 
     fn version(&self) -> i32 {
-        2
+        1
     }
 
     fn attacks(&self) -> &'static [&'static str] {
@@ -88,7 +88,7 @@ impl PrivilegeEscalation {
         {
             return None;
         }
-        let mut verdict = verdict(
+        Some(verdict(
             sighting,
             &by.acting_uid,
             "became an identity that it made".to_owned(),
@@ -97,11 +97,7 @@ impl PrivilegeEscalation {
                 by.acting_uid, sighting.operation
             ),
             ("acts_as_its_own", format!("tier {tier}: {reason}")),
-        );
-        verdict
-            .earlier
-            .extend(acting.created_event.clone().map(|event| (event, made)));
-        Some(verdict)
+        ))
     }
 }
 

@@ -32,6 +32,9 @@ const OPEN_MAX: usize = 100_000;
 /// is ended.
 const OPEN_OF_IDENTITY_MAX: usize = 64;
 
+/// The same for the user's rules, which are counted apart: they may not push a detector's situation out.
+const RULES_OF_IDENTITY_MAX: usize = 256;
+
 /// Identity, detector, key: a detector can have several situations of one identity open.
 type Key = (Uid, Uid, Uid);
 
@@ -209,8 +212,14 @@ impl Situations {
         self.by_end.insert((situation.ends_at(), key.clone()));
         self.open.insert(key.clone(), situation);
         findings.extend(self.finding(&key, events));
-        let own = self.first_to_end(identity);
-        if let (OPEN_OF_IDENTITY_MAX.., Some(first)) = own {
+        let of_rules = name == rules::NAME;
+        let max = if of_rules {
+            RULES_OF_IDENTITY_MAX
+        } else {
+            OPEN_OF_IDENTITY_MAX
+        };
+        let (others, first) = self.first_to_end(identity, of_rules);
+        if let Some(first) = first.filter(|_| others >= max) {
             self.evicted += 1;
             findings.extend(self.close(&first));
         }
@@ -223,14 +232,15 @@ impl Situations {
         findings
     }
 
-    /// How many other situations of `identity` are open than one, and which of them ends first.
-    fn first_to_end(&self, identity: &Uid) -> (usize, Option<Key>) {
+    /// How many other situations of `identity` are open than one, of detectors or of rules, and which of them ends first.
+    fn first_to_end(&self, identity: &Uid, of_rules: bool) -> (usize, Option<Key>) {
         let nothing = Uid::from("");
         let from = (identity.clone(), nothing.clone(), nothing);
         let own = self
             .open
             .range(from..)
-            .take_while(|((of, _, _), _)| of == identity);
+            .take_while(|((of, _, _), _)| of == identity)
+            .filter(|((_, name, _), _)| (**name == *rules::NAME) == of_rules);
         let mut others = 0_usize;
         let mut first: Option<(Micros, &Key)> = None;
         for (key, situation) in own {

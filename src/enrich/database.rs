@@ -17,11 +17,19 @@ pub(super) struct Database(Reader<Vec<u8>>);
 struct Entry<'a> {
     autonomous_system_number: Option<Number>,
     #[serde(borrow)]
-    asn: Option<&'a str>,
+    asn: Option<Asn<'a>>,
     #[serde(borrow)]
     country: Option<Country<'a>>,
     #[serde(borrow)]
     country_code: Option<&'a str>,
+}
+
+/// `AS64500`, or its number.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Asn<'a> {
+    Text(&'a str),
+    Number(u32),
 }
 
 /// A number of whichever width: the format has several, and writers choose among them.
@@ -56,7 +64,10 @@ impl Database {
             .lookup(ip)
             .and_then(|result| result.decode::<Entry<'_>>());
         let entry = found.ok().flatten().unwrap_or_default();
-        let number = |text: &str| text.strip_prefix("AS")?.parse().ok();
+        let number = |asn| match asn {
+            Asn::Text(text) => text.strip_prefix("AS").unwrap_or(text).parse().ok(),
+            Asn::Number(number) => Some(number),
+        };
         let asn = entry
             .autonomous_system_number
             .map(|Number::Whole(number)| number);

@@ -123,7 +123,11 @@ fn of_lines(text: &str) -> Result<Vec<(IpNet, String)>, String> {
                 .split_once([' ', '\t', ',', ';'])
                 .ok_or_else(|| format!("line {number}: a range and a name are wanted"))?;
             let range = range(word).map_err(|reason| format!("line {number}: {reason}"))?;
-            Ok((range, name.trim().to_owned()))
+            let name = name.trim_matches([' ', '\t', ',', ';']);
+            if name.is_empty() {
+                return Err(format!("line {number}: a range and a name are wanted"));
+            }
+            Ok((range, name.to_owned()))
         })
         .collect()
 }

@@ -30,7 +30,7 @@ pub(super) const NAMES: [(&str, &str); 15] = [
     ),
     (
         "idle_days",
-        "whole days since the identity was last seen; absent on its first day",
+        "whole days since the identity was last seen; absent at its first event",
     ),
     ("first_seen_days", "whole days since it was first seen"),
     ("network_new", "whether it never came from this network"),
@@ -45,6 +45,21 @@ pub(super) const NAMES: [(&str, &str); 15] = [
     ),
     ("operation_new", "whether it never called this operation"),
 ];
+
+/// Whether `name`, which stands behind the prefix, is one of them.
+pub(super) fn known(name: &str) -> bool {
+    NAMES.iter().any(|(known, _)| *known == name)
+}
+
+/// That `name` is none of them.
+pub(super) fn unknown(name: &str) -> String {
+    let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
+    let prefix = super::questions::PREFIX;
+    format!(
+        "unknown field {prefix}{name}; known behind {prefix}: {}",
+        names.join(", ")
+    )
+}
 
 /// What is known when the turn of an event has come.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use crate::model::{AuditEvent, LogSource};
 /// Rules about one log.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    by_operation: BTreeMap<String, Vec<Arc<Rule>>>,
+    by_name: BTreeMap<String, Vec<Arc<Rule>>>,
     by_service: BTreeMap<String, Vec<Arc<Rule>>>,
     always: Vec<Arc<Rule>>,
 }
@@ -27,9 +27,8 @@ impl Index {
                 .flatten()
         };
         if let Some(names) = needed("eventName") {
-            let names: BTreeSet<String> = names.into_iter().flat_map(spellings).collect();
             for name in names {
-                self.by_operation
+                self.by_name
                     .entry(name)
                     .or_default()
                     .push(Arc::clone(&rule));
@@ -52,28 +51,13 @@ impl Index {
             // Letter case means nothing to a rule unless it says so.
             (!rules.is_empty()).then(|| text.to_lowercase())
         };
-        let operation = of(&self.by_operation, &event.operation);
+        let name = event.details.event_name.as_deref().unwrap_or_default();
+        let name = of(&self.by_name, name).and_then(|name| self.by_name.get(&name));
         let service = of(&self.by_service, &event.service);
-        let operation = operation.and_then(|name| self.by_operation.get(&name));
-        let service = service.and_then(|name| self.by_service.get(&name));
-        let some = [operation, service].into_iter().flatten();
+        let service = service.and_then(|service| self.by_service.get(&service));
+        let some = [name, service].into_iter().flatten();
         some.chain([&self.always]).flatten().map(AsRef::as_ref)
     }
-}
-
-/// How a decoded event may spell `name`: as it is, or without the version of an API at its end.
-fn spellings(name: String) -> [String; 2] {
-    let mut stem = name.as_str();
-    if let Some(at) = stem.rfind('v')
-        && !stem[at + 1..].is_empty()
-        && stem[at + 1..].bytes().all(|byte| byte.is_ascii_digit())
-    {
-        stem = &stem[..at];
-    }
-    let stem = stem
-        .trim_end_matches(|c: char| c.is_ascii_digit() || c == '_')
-        .to_owned();
-    [name, stem]
 }
 
 /// Values in small letters, one of which `field` has in every record that `detection` matches.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::RuleSet;
-use super::facts::Facts;
+use super::facts::{self, Facts};
 use super::rule::Rule;
 use crate::correlate::Sighting;
 use crate::detect::rules::Rules;
@@ -56,7 +56,7 @@ impl Rule {
         let mut why = vec![because(
             Uid::from("rule"),
             hit.rule.to_string(),
-            format!("no record that matches {}", self.file),
+            format!("no record that matches “{}”", self.title),
         )];
         for (number, seen) in &hit.seen {
             let field = self.fields.get(usize::from(*number));
@@ -90,6 +90,15 @@ impl Rule {
             related_uids: presented.cloned().collect(),
             earlier: Vec::new(),
         })
+    }
+}
+
+impl Example {
+    /// What is wrong with the names of what it says is known.
+    pub fn unknown(&self) -> Option<String> {
+        let mut names = self.keytrail.keys();
+        let name = names.find(|name| !facts::known(name))?;
+        Some(facts::unknown(name))
     }
 }
 

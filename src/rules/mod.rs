@@ -11,6 +11,7 @@
 
 mod facts;
 mod index;
+mod items;
 mod judge;
 mod questions;
 mod reading;

@@ -38,7 +38,8 @@ impl Question {
 
 /// The number of the question whose answer `path` is.
 pub(super) fn number(path: &str) -> Option<usize> {
-    path.strip_prefix(ANSWER)?.parse().ok()
+    let number = path.strip_prefix(ANSWER)?.parse().ok();
+    number.filter(|number| *number < MAX)
 }
 
 /// Takes the questions out of `rule`.
@@ -103,7 +104,7 @@ fn replace(detection: &mut Detection, items: &mut Vec<DetectionItem>) -> Result<
         }
         Detection::ArrayMatch { .. } | Detection::Conditional { .. } => {
             let mut inner = Vec::new();
-            super::rule::items(detection, &mut |item| inner.push(name(item).to_owned()));
+            super::items::items(detection, &mut |item| inner.push(name(item).to_owned()));
             match inner.iter().find(|name| name.starts_with(PREFIX)) {
                 Some(name) => Err(format!("{name} is no member of an array")),
                 None => Ok(()),

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rsigma_eval::compile_rule;
-use rsigma_parser::{Detection, Level, SigmaRule, Status, parse_sigma_yaml};
+use rsigma_parser::{Detection, Level, Modifier, SigmaRule, Status, parse_sigma_yaml};
 
 use super::facts;
+use super::items::{fields, items};
 use super::questions::{self, PREFIX};
-use super::rule::{Rule, items};
+use super::rule::Rule;
 use super::{Fault, Left, RuleFile, source};
 use crate::model::{LogSource, Severity, Uid, hex, sha256};
+
+/// What the parser finds fault with and reads all the same: it changes nothing that a rule matches.
+const HARMLESS: [&str; 3] = ["related[", "'related' ", "invalid status"];
 
 /// What the files read so far came to.
 #[derive(Debug, Default)]
@@ -32,7 +36,8 @@ impl Reading {
             Ok(collection) => collection,
             Err(error) => return self.fault(file, &error.to_string()),
         };
-        for error in &collection.errors {
+        let grave = |error: &&String| !HARMLESS.iter().any(|begin| error.starts_with(begin));
+        for error in collection.errors.iter().filter(grave) {
             // Conditions that count are of a form of Sigma that correlation rules have replaced.
             if error.starts_with("Condition") && counts(&file.text) {
                 self.leave(
@@ -59,7 +64,11 @@ impl Reading {
             match compile(file, rule) {
                 Ok(rule) => self.add(file, rule),
                 Err(Not::Run(reason)) => self.leave(file, &title, &reason),
-                Err(Not::Sound(reason)) => self.fault(file, &format!("{title}: {reason}")),
+                Err(Not::Sound(reason)) => {
+                    let from = position(&file.text, &title);
+                    let line = from + line_of(&reason, &rest_of(&file.text, from));
+                    self.fault_at(file, line, &format!("{title}: {reason}"));
+                }
             }
         }
     }
@@ -81,9 +90,13 @@ impl Reading {
     }
 
     fn fault(&mut self, file: &RuleFile, reason: &str) {
+        self.fault_at(file, line_of(reason, &file.text), reason);
+    }
+
+    fn fault_at(&mut self, file: &RuleFile, line: usize, reason: &str) {
         self.faults.push(Fault {
             file: file.name.clone(),
-            line: line_of(reason, &file.text),
+            line,
             reason: one_line(reason),
         });
     }
@@ -99,7 +112,8 @@ fn compile(file: &RuleFile, mut rule: SigmaRule) -> Result<Rule, Not> {
             "it has a timeframe: rules that need more than one event are not run".to_owned(),
         ));
     }
-    let sources = known_fields(&rule, sources).map_err(Not::Run)?;
+    references(&rule)?;
+    let sources = known_fields(&rule, sources)?;
     let text_sha256 = sha256(format!("{:?}", ordered(&rule)).as_bytes());
     let questions = questions::take_out(&mut rule).map_err(Not::Sound)?;
     let compiled =
@@ -177,8 +191,32 @@ fn spelled(detection: &Detection) -> String {
     }
 }
 
+/// Refuses values that are names of fields where they cannot be looked up: what Keytrail knows and what the record says are
+/// asked at different times.
+fn references(rule: &SigmaRule) -> Result<(), Not> {
+    for detection in rule.detection.named.values() {
+        let mut wrong = None;
+        items(detection, &mut |item| {
+            let has = |modifier| item.field.has_modifier(modifier);
+            let own = item.field.name.as_deref().unwrap_or_default();
+            let mut names = item.values.iter().map(ToString::to_string);
+            if has(Modifier::Expand) {
+                wrong = Some(Not::Run(format!("{own}: nothing fills placeholders in")));
+            } else if has(Modifier::FieldRef)
+                && (own.starts_with(PREFIX) || names.any(|name| name.starts_with(PREFIX)))
+            {
+                let reason =
+                    format!("a field of {PREFIX}* can be compared with values only (`{own}`)");
+                wrong = Some(Not::Sound(reason));
+            }
+        });
+        wrong.map_or(Ok(()), Err)?;
+    }
+    Ok(())
+}
+
 /// Those of `sources` that have every field the rule names; at least one must.
-fn known_fields(rule: &SigmaRule, sources: Vec<LogSource>) -> Result<Vec<LogSource>, String> {
+fn known_fields(rule: &SigmaRule, sources: Vec<LogSource>) -> Result<Vec<LogSource>, Not> {
     let mut paths: Vec<&str> = Vec::new();
     for detection in rule.detection.named.values() {
         fields(detection, &mut paths);
@@ -186,13 +224,9 @@ fn known_fields(rule: &SigmaRule, sources: Vec<LogSource>) -> Result<Vec<LogSour
     paths.sort_unstable();
     for path in &paths {
         if let Some(asked) = path.strip_prefix(PREFIX)
-            && !facts::NAMES.iter().any(|(name, _)| *name == asked)
+            && !facts::known(asked)
         {
-            let names: Vec<_> = facts::NAMES.iter().map(|(name, _)| *name).collect();
-            return Err(format!(
-                "unknown field {path}; known behind {PREFIX}: {}",
-                names.join(", ")
-            ));
+            return Err(Not::Sound(facts::unknown(asked)));
         }
     }
     paths.retain(|path| !path.starts_with(PREFIX));
@@ -203,28 +237,12 @@ fn known_fields(rule: &SigmaRule, sources: Vec<LogSource>) -> Result<Vec<LogSour
         .filter(|source| lacking(*source).is_none())
         .collect();
     match (running.is_empty(), first) {
-        (true, Some(first)) => Err(format!(
+        (true, Some(first)) => Err(Not::Run(format!(
             "unknown field {}: records of {} have none",
             lacking(first).copied().unwrap_or_default(),
             first.name()
-        )),
+        ))),
         _ => Ok(running),
-    }
-}
-
-/// Paths of the record below `detection`; members of an array's members are the array's.
-fn fields<'d>(detection: &'d Detection, paths: &mut Vec<&'d str>) {
-    match detection {
-        Detection::ArrayMatch { field, .. } => paths.push(field),
-        Detection::AnyOf(parts) | Detection::And(parts) => {
-            for part in parts {
-                fields(part, paths);
-            }
-        }
-        Detection::AllOf(_) | Detection::Conditional { .. } => items(detection, &mut |item| {
-            paths.extend(item.field.name.as_deref());
-        }),
-        Detection::Keywords(_) => (),
     }
 }
 
@@ -233,21 +251,35 @@ fn named(rule: &SigmaRule) -> Vec<(Uid, String)> {
     let mut named: BTreeMap<&str, String> = BTreeMap::new();
     let detections: BTreeMap<&String, &Detection> = rule.detection.named.iter().collect();
     for detection in detections.values() {
-        items(detection, &mut |item| {
-            if let Some(name) = item
-                .field
-                .name
-                .as_deref()
-                .filter(|name| !name.starts_with(PREFIX))
-            {
-                named.entry(name).or_insert_with(|| questions::wanted(item));
-            }
-        });
+        wanted(detection, &mut named);
     }
     named
         .into_iter()
+        .filter(|(name, _)| !name.starts_with(PREFIX))
         .map(|(name, wanted)| (Uid::from(name), wanted))
         .collect()
+}
+
+fn wanted<'d>(detection: &'d Detection, named: &mut BTreeMap<&'d str, String>) {
+    match detection {
+        Detection::AllOf(items) => {
+            for item in items {
+                let name = item.field.name.as_deref().unwrap_or_default();
+                named.entry(name).or_insert_with(|| questions::wanted(item));
+            }
+        }
+        Detection::AnyOf(parts) | Detection::And(parts) => {
+            parts.iter().for_each(|part| wanted(part, named));
+        }
+        Detection::ArrayMatch {
+            field, quantifier, ..
+        } => {
+            named
+                .entry(field)
+                .or_insert_with(|| format!("members, {quantifier} of which fit"));
+        }
+        Detection::Conditional { .. } | Detection::Keywords(_) => (),
+    }
 }
 
 /// Sigma's levels are ours but for their lowest; a rule without one is of the middle.
@@ -283,12 +315,28 @@ fn one_line(text: &str) -> String {
 fn counts(text: &str) -> bool {
     text.lines()
         .filter_map(|line| line.trim().strip_prefix("condition:"))
-        .any(|condition| condition.contains('|'))
+        .filter_map(|condition| condition.split_once('|'))
+        .any(|(_, after)| {
+            let counting = ["count", "min", "max", "avg", "sum", "near"];
+            let after = after.trim_start();
+            counting.iter().any(|word| after.starts_with(word))
+        })
 }
 
 fn title(text: &str) -> &str {
     let title = text.lines().find_map(|line| line.strip_prefix("title:"));
     title.unwrap_or("untitled").trim()
+}
+
+/// How many lines stand before the document with this title; none if it is not found.
+fn position(text: &str, title: &str) -> usize {
+    let own = |line: &str| line.starts_with("title:") && line.contains(title);
+    text.lines().position(own).unwrap_or(0)
+}
+
+/// The lines after the first `count`.
+fn rest_of(text: &str, count: usize) -> String {
+    text.lines().skip(count).collect::<Vec<_>>().join("\n")
 }
 
 /// The line that `reason` is about: the one it names, else the first that has what it quotes, else the condition where it

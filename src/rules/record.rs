@@ -56,9 +56,16 @@ impl<'a> Record<'a> {
             _ => None,
         };
         match kept? {
-            Cow::Borrowed(text) => Some(text),
+            Cow::Borrowed(text) => self.quoted(text).then_some(text),
             Cow::Owned(_) => None,
         }
+    }
+
+    /// Whether `part` stands in the record's text behind a quote: the decoder reads numbers and truths as texts too.
+    fn quoted(&self, part: &str) -> bool {
+        let begin = (part.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize);
+        let before = begin.and_then(|begin| self.text.as_bytes().get(begin.checked_sub(1)?));
+        before == Some(&b'"')
     }
 
     /// Whether the text holds the last name of `path` as a member's name, or may hold it in an escaped form.
@@ -67,6 +74,10 @@ impl<'a> Record<'a> {
             return true;
         }
         let last = path.rsplit('.').next().unwrap_or(path);
+        // What JSON may write in more than one way is not looked for.
+        if last.contains(|c: char| c == '/' || c == '"' || c.is_control()) {
+            return true;
+        }
         let text = self.text.as_bytes();
         let mut quoted = String::with_capacity(last.len() + 1);
         quoted.push_str(last);
@@ -154,9 +165,11 @@ impl Event for Record<'_> {
         if let Some(value) = self.member(path) {
             return Some(value);
         }
-        let column = source::column(self.event.source, path)?;
-        self.member(&column)
-            .or_else(|| self.member(&format!("properties.{column}")))
+        if self.event.source == LogSource::CloudTrail {
+            return None;
+        }
+        let others = source::elsewhere(self.event.source, path);
+        others.iter().find_map(|path| self.member(path))
     }
 
     fn any_string_value(&self, pred: &dyn Fn(&str) -> bool) -> bool {

@@ -2,7 +2,7 @@
 
 use rsigma_eval::CompiledRule;
 use rsigma_eval::compiler::eval_condition;
-use rsigma_parser::{Detection, DetectionItem, Detections};
+use rsigma_parser::Detections;
 
 use super::questions::Question;
 use super::record::Record;
@@ -67,24 +67,5 @@ impl Rule {
         let detections = &self.compiled.detections;
         let mut conditions = self.compiled.conditions.iter();
         conditions.any(|condition| eval_condition(condition, detections, record, &mut Vec::new()))
-    }
-}
-
-/// Hands every item below `detection` to `each`.
-pub(super) fn items<'d>(detection: &'d Detection, each: &mut impl FnMut(&'d DetectionItem)) {
-    match detection {
-        Detection::AllOf(own) => own.iter().for_each(each),
-        Detection::AnyOf(parts) | Detection::And(parts) => {
-            for part in parts {
-                items(part, each);
-            }
-        }
-        Detection::ArrayMatch { body, .. } => items(body, each),
-        Detection::Conditional { named, .. } => {
-            for part in named.values() {
-                items(part, each);
-            }
-        }
-        Detection::Keywords(_) => (),
     }
 }

@@ -55,9 +55,39 @@ pub(super) fn has(source: LogSource, path: &str) -> bool {
     known(first) || column(source, path).is_some_and(|name| known(&name))
 }
 
+/// Where else a record of Azure may have what `path` names: in `properties`, under the name of a column, or under what a
+/// table or public rules call it.
+pub(super) fn elsewhere(source: LogSource, path: &str) -> Vec<String> {
+    let mut paths = vec![format!("properties.{path}")];
+    if let Some(column) = column(source, path) {
+        paths.push(format!("properties.{column}"));
+        paths.push(column);
+    }
+    // Azure Monitor Logs table reference: AzureActivity, AuditLogs, SigninLogs. `properties.message` is what the schema of
+    // Elastic's integration calls the activity of the audit log, and many public rules with it.
+    paths.extend(
+        match (source, path) {
+            (LogSource::AzureActivity, "OperationNameValue")
+            | (LogSource::AzureActivity | LogSource::EntraAudit, "properties.message") => {
+                Some("operationName")
+            }
+            (LogSource::AzureActivity, "CategoryValue") => Some("category"),
+            (LogSource::AzureActivity, "ActivityStatusValue" | "ActivityStatus") => {
+                Some("resultType")
+            }
+            (_, "_ResourceId") => Some("resourceId"),
+            (_, "TimeGenerated") => Some("time"),
+            (_, "AADTenantId" | "AadTenantId") => Some("tenantId"),
+            _ => None,
+        }
+        .map(str::to_owned),
+    );
+    paths
+}
+
 /// Log Analytics begins the names of its columns with a capital and lifts what is in `properties` to their side
 /// (Azure Monitor Logs table reference); rules are often written in those names. Where the record has the member itself.
-pub(super) fn column(source: LogSource, path: &str) -> Option<String> {
+fn column(source: LogSource, path: &str) -> Option<String> {
     let first = path.chars().next()?;
     let capital = source != LogSource::CloudTrail && first.is_ascii_uppercase();
     capital.then(|| format!("{}{}", first.to_ascii_lowercase(), &path[1..]))

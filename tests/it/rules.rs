@@ -41,6 +41,28 @@ fn examples_are_run_and_one_that_is_wrong_fails() {
     );
 }
 
+/// As Kubernetes mounts a ConfigMap: the file is a link through a hidden link to a hidden folder. And a link to the folder itself.
+#[test]
+fn linked_folders_are_read_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let real = dir.path().join("..2026_11_27");
+    fs::create_dir(&real).unwrap();
+    fs::copy("tests/rules/hundred/refused.yml", real.join("refused.yml")).unwrap();
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(to, dir.path().join(name)).unwrap();
+    };
+    link("..2026_11_27", "..data");
+    link("..data/refused.yml", "refused.yml");
+    link(".", "again");
+    let output = keytrail(&["rules", "check", &dir.path().display().to_string()]);
+    assert!(output.status.success(), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stderr).contains("1 run, 0 left out, 0 broken"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
 #[test]
 fn a_broken_rule_stops_the_start() {
     let dir = tempfile::tempdir().unwrap();
