@@ -1,8 +1,8 @@
 //! Sigma rules that users bring, run beside the detectors.
 //!
 //! The crates `rsigma-parser` and `rsigma-eval` read and match them; here stands what makes them fit: which rules run on
-//! which log ([`source`]), which record each is asked about at all ([`index`]), what a rule sees of a record ([`record`]),
-//! and how a rule may ask what only Keytrail knows ([`questions`], [`facts`]).
+//! which log (`source`), which record each is asked about at all (`index`), what a rule sees of a record (`record`),
+//! and how a rule may ask what only Keytrail knows (`questions`, `facts`).
 //!
 //! A broken rule is a [`Fault`] and stops the start. A rule for another product, of a kind that is not run, or about a
 //! field that its log does not have is [`Left`] out, and says why: a public collection holds many of those.
