@@ -390,6 +390,12 @@ fn rules_that_do_not_run_say_why() {
             "unknown field CommandLine",
         ),
         (
+            about(
+                "    selection:\n        eventName|fieldref: Comandline\n    condition: selection",
+            ),
+            "unknown field Comandline",
+        ),
+        (
             about("    selection:\n        userAgent|expand: '%agent%'\n    condition: selection"),
             "placeholders",
         ),

@@ -24,7 +24,10 @@ pub trait Rules: fmt::Debug + Send + Sync {
     /// The rules that a decoded event's record satisfies or may satisfy, by their names.
     fn read(&self, piece: &Piece<'_>) -> Vec<RuleHit>;
 
-    /// What the rule of `hit` says about `sighting`, if it matches. A rule that is not among these any more says nothing.
+    /// Whether the rule of `hit` matches `sighting`. A rule that is not among these any more does not.
+    fn matches(&self, hit: &RuleHit, sighting: &Sighting, before: &Before<'_>) -> bool;
+
+    /// What it says about `sighting`, if it matches.
     fn judge(&self, hit: &RuleHit, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict>;
 
     /// ATT&CK techniques that the rule names.
@@ -70,7 +73,7 @@ impl Detector for Asked<'_> {
     }
 
     fn continues(&self, key: &str, sighting: &Sighting, before: &Before<'_>) -> bool {
-        *key == *self.hit.rule && self.judge(sighting, before).is_some()
+        *key == *self.hit.rule && self.rules.matches(self.hit, sighting, before)
     }
 
     /// Rules are about whatever their author wrote of.

@@ -66,7 +66,7 @@ pub(super) fn each<K, V, W>(changes: Changes<K, V>, into: impl Fn(V) -> W) -> Ch
 }
 
 #[derive(Deserialize)]
-struct Sighting {
+pub(super) struct Sighting {
     event_uid: Uid,
     event_time: Micros,
     provider: Provider,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::form_3::each;
+use super::form_3::{self, each};
 use super::situations::Situation;
 use super::state;
 use super::sweep::WrittenSweeps;
@@ -16,7 +16,7 @@ use crate::correlate::{
     self, Burst, DayUse, KnownCredential, KnownIdentity, Newcomer, Rhythm, Sleep, UsageKey, Values,
     WrittenLinks,
 };
-use crate::model::{Attribution, Change, Changes, Micros, Provider, Tie, Uid};
+use crate::model::{Changes, Micros, Uid};
 
 #[derive(Deserialize)]
 pub(super) struct Written {
@@ -65,27 +65,10 @@ impl From<Written> for state::Written {
     }
 }
 
+/// The form has no names: what stands first in a sighting is what form 3 held.
 #[derive(Deserialize)]
 struct Sighting {
-    event_uid: Uid,
-    event_time: Micros,
-    provider: Provider,
-    by: Arc<Attribution>,
-    acting_native: Option<Uid>,
-    acting_name: Option<Uid>,
-    changes: Vec<Change>,
-    ties: Vec<Tie>,
-    privilege: Option<(u8, Uid)>,
-    tenant_uid: Option<Uid>,
-    region: Option<Uid>,
-    service: Uid,
-    operation: Uid,
-    success: bool,
-    failure: bool,
-    foreign_copy: bool,
-    read_only: Option<bool>,
-    network: Option<Uid>,
-    user_agent_family: Option<Uid>,
+    form_3: form_3::Sighting,
     denied: bool,
     person: Option<Uid>,
 }
@@ -93,31 +76,9 @@ struct Sighting {
 impl From<Sighting> for correlate::Sighting {
     fn from(old: Sighting) -> Self {
         Self {
-            event_uid: old.event_uid,
-            event_time: old.event_time,
-            provider: old.provider,
-            by: old.by,
-            acting_native: old.acting_native,
-            acting_name: old.acting_name,
-            changes: old.changes,
-            ties: old.ties,
-            privilege: old.privilege,
-            tenant_uid: old.tenant_uid,
-            region: old.region,
-            service: old.service,
-            operation: old.operation,
-            success: old.success,
-            failure: old.failure,
-            foreign_copy: old.foreign_copy,
-            read_only: old.read_only,
-            network: old.network,
-            user_agent_family: old.user_agent_family,
             denied: old.denied,
             person: old.person,
-            asn: None,
-            country: None,
-            range: None,
-            rules: Vec::new(),
+            ..old.form_3.into()
         }
     }
 }

@@ -11,13 +11,6 @@ use crate::model::{
     Attribution, AuditEvent, Change, Outcome, Principal, RuleHit, Target, Tie, Uid,
 };
 
-/// What is known of an address that says nothing about the caller.
-static NOWHERE: Place = Place {
-    asn: None,
-    country: None,
-    range: None,
-};
-
 /// The event reduced to what profiles and detectors need.
 pub(super) fn sighting(
     event: &AuditEvent<'_>,
@@ -36,8 +29,11 @@ pub(super) fn sighting(
     };
     // A forwarded call shows the service's address, if any: it says nothing about the caller (FAS-2).
     let network = source.network.as_deref().filter(|_| by.via.is_empty());
-    let place = by.via.is_empty().then_some(&source.place);
-    let place = place.unwrap_or(&NOWHERE);
+    let place = if by.via.is_empty() {
+        source.place.clone()
+    } else {
+        Place::default()
+    };
     Sighting {
         event_uid,
         event_time: event.event_time,
@@ -59,8 +55,8 @@ pub(super) fn sighting(
         read_only: event.read_only,
         network: network.map(|text| names.intern(text)),
         asn: place.asn.map(|asn| names.intern(&format!("AS{asn}"))),
-        country: place.country.clone(),
-        range: place.range.clone(),
+        country: place.country,
+        range: place.range,
         user_agent_family: event
             .network
             .user_agent

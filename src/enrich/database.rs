@@ -15,7 +15,8 @@ pub(super) struct Database(Reader<Vec<u8>>);
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Entry<'a> {
-    autonomous_system_number: Option<Number>,
+    #[serde(borrow)]
+    autonomous_system_number: Option<Asn<'a>>,
     #[serde(borrow)]
     asn: Option<Asn<'a>>,
     #[serde(borrow)]
@@ -24,19 +25,12 @@ struct Entry<'a> {
     country_code: Option<&'a str>,
 }
 
-/// `AS64500`, or its number.
+/// `AS64500`, or its number, of whichever width: the format has several, and writers choose among them.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Asn<'a> {
     Text(&'a str),
     Number(u32),
-}
-
-/// A number of whichever width: the format has several, and writers choose among them.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged)]
-enum Number {
-    Whole(u32),
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,9 +62,7 @@ impl Database {
             Asn::Text(text) => text.strip_prefix("AS").unwrap_or(text).parse().ok(),
             Asn::Number(number) => Some(number),
         };
-        let asn = entry
-            .autonomous_system_number
-            .map(|Number::Whole(number)| number);
+        let asn = entry.autonomous_system_number.or(entry.asn);
         let country = match entry.country {
             Some(Country::Code(code)) => Some(code),
             Some(Country::Members { iso_code }) => iso_code,
@@ -79,7 +71,7 @@ impl Database {
         // Some databases write the country's name where others have its code.
         let country = country.filter(|code| code.len() == 2);
         (
-            asn.or_else(|| entry.asn.and_then(number)),
+            asn.and_then(number),
             country.or(entry.country_code).map(Uid::from),
         )
     }

@@ -9,55 +9,36 @@ use crate::correlate::{Dimension, Sighting};
 use crate::detect::Before;
 use crate::model::Micros;
 
-/// Every name that a rule may ask for, behind `keytrail.`, with what it means.
-pub(super) const NAMES: [(&str, &str); 15] = [
-    ("identity_uid", "who really acted"),
-    ("identity_kind", "what that is"),
-    (
-        "actor_type",
-        "nhi, human, provider, external, anonymous or unknown",
-    ),
-    ("origin_uid", "the beginning of the chain"),
-    ("acting_uid", "whose permissions were used"),
-    ("chain_depth", "hops between the two"),
-    (
-        "attribution_confidence",
-        "exact, strong, probable, declared or none",
-    ),
-    (
-        "privilege_tier",
-        "the highest known privilege of whose permissions were used, 0 to 3",
-    ),
-    (
-        "idle_days",
-        "whole days since the identity was last seen; absent at its first event",
-    ),
-    ("first_seen_days", "whole days since it was first seen"),
-    ("network_new", "whether it never came from this network"),
-    (
-        "asn",
-        "the autonomous system of the address, like AS64500, if a file of `[enrich]` says it",
-    ),
-    ("country", "its country, two letters, if a file says it"),
-    (
-        "range",
-        "the provider's range that holds it, if a list says it",
-    ),
-    ("operation_new", "whether it never called this operation"),
+/// Every name that a rule may ask for, behind `keytrail.`; `src/docs/rules.md` says what each means.
+pub(super) const NAMES: [&str; 15] = [
+    "acting_uid",
+    "actor_type",
+    "asn",
+    "attribution_confidence",
+    "chain_depth",
+    "country",
+    "first_seen_days",
+    "identity_kind",
+    "identity_uid",
+    "idle_days",
+    "network_new",
+    "operation_new",
+    "origin_uid",
+    "privilege_tier",
+    "range",
 ];
 
 /// Whether `name`, which stands behind the prefix, is one of them.
 pub(super) fn known(name: &str) -> bool {
-    NAMES.iter().any(|(known, _)| *known == name)
+    NAMES.contains(&name)
 }
 
 /// That `name` is none of them.
 pub(super) fn unknown(name: &str) -> String {
-    let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
     let prefix = super::questions::PREFIX;
     format!(
         "unknown field {prefix}{name}; known behind {prefix}: {}",
-        names.join(", ")
+        NAMES.join(", ")
     )
 }
 
@@ -148,5 +129,23 @@ impl Event for Facts {
 
     fn to_json(&self) -> Value {
         Value::Object(self.0.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_documented_and_no_other() {
+        let page = include_str!("../docs/rules.md");
+        let mut told: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("| `keytrail."))
+            .flat_map(|line| line.split('|').nth(1).unwrap_or_default().split(", "))
+            .filter_map(|name| name.trim().trim_matches('`').strip_prefix("keytrail."))
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told, NAMES);
     }
 }

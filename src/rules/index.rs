@@ -11,6 +11,27 @@ use rsigma_parser::{ConditionExpr, Detection, DetectionItem, Detections, Quantif
 use super::rule::Rule;
 use crate::model::{AuditEvent, LogSource};
 
+/// What a record must have for a rule to match it: one of some event names, or of some services, in small letters.
+#[derive(Debug)]
+pub(super) enum Needs {
+    Name(BTreeSet<String>),
+    Service(BTreeSet<String>),
+    Nothing,
+}
+
+impl Needs {
+    /// What `detection` needs of records of `sources`.
+    pub(super) fn of(detection: &Detections, sources: &[LogSource]) -> Self {
+        if sources != [LogSource::CloudTrail] {
+            return Self::Nothing;
+        }
+        let names = needed(detection, "eventName").map(Self::Name);
+        names
+            .or_else(|| needed(detection, "eventSource").map(Self::Service))
+            .unwrap_or(Self::Nothing)
+    }
+}
+
 /// Rules about one log.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -20,28 +41,15 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn add(&mut self, source: LogSource, rule: Arc<Rule>) {
-        let needed = |field| {
-            (source == LogSource::CloudTrail)
-                .then(|| needed(&rule.detection, field))
-                .flatten()
+    pub(super) fn add(&mut self, rule: &Arc<Rule>) {
+        let (rules, values) = match &rule.needs {
+            Needs::Name(names) => (&mut self.by_name, names),
+            Needs::Service(services) => (&mut self.by_service, services),
+            Needs::Nothing => return self.always.push(Arc::clone(rule)),
         };
-        if let Some(names) = needed("eventName") {
-            for name in names {
-                self.by_name
-                    .entry(name)
-                    .or_default()
-                    .push(Arc::clone(&rule));
-            }
-        } else if let Some(services) = needed("eventSource") {
-            for service in services {
-                self.by_service
-                    .entry(service)
-                    .or_default()
-                    .push(Arc::clone(&rule));
-            }
-        } else {
-            self.always.push(rule);
+        for value in values {
+            let own = rules.entry(value.clone()).or_default();
+            own.push(Arc::clone(rule));
         }
     }
 

@@ -2,7 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use rsigma_parser::{Detection, DetectionItem};
+use rsigma_parser::{Detection, DetectionItem, Modifier};
+
+/// Named detections by name: the maps of the parser have no order.
+pub(super) fn in_order<'d>(
+    named: impl IntoIterator<Item = (&'d String, &'d Detection)>,
+) -> BTreeMap<&'d String, &'d Detection> {
+    named.into_iter().collect()
+}
 
 /// Hands every item below `detection` to `each`.
 pub(super) fn items<'d>(detection: &'d Detection, each: &mut impl FnMut(&'d DetectionItem)) {
@@ -15,9 +22,7 @@ pub(super) fn items<'d>(detection: &'d Detection, each: &mut impl FnMut(&'d Dete
         }
         Detection::ArrayMatch { body, .. } => items(body, each),
         Detection::Conditional { named, .. } => {
-            // The map of the parser has no order.
-            let named: BTreeMap<&String, &Detection> = named.iter().collect();
-            for part in named.values() {
+            for (_, part) in in_order(named) {
                 items(part, each);
             }
         }
@@ -25,17 +30,21 @@ pub(super) fn items<'d>(detection: &'d Detection, each: &mut impl FnMut(&'d Dete
     }
 }
 
-/// Paths of the record below `detection`; members of an array's members are the array's.
-pub(super) fn fields<'d>(detection: &'d Detection, paths: &mut Vec<&'d str>) {
+/// Paths of the record below `detection`, those with which others are compared too; members of an array's members are the
+/// array's.
+pub(super) fn fields(detection: &Detection, paths: &mut Vec<String>) {
     match detection {
-        Detection::ArrayMatch { field, .. } => paths.push(field),
+        Detection::ArrayMatch { field, .. } => paths.push(field.clone()),
         Detection::AnyOf(parts) | Detection::And(parts) => {
             for part in parts {
                 fields(part, paths);
             }
         }
         Detection::AllOf(_) | Detection::Conditional { .. } => items(detection, &mut |item| {
-            paths.extend(item.field.name.as_deref());
+            paths.extend(item.field.name.clone());
+            if item.field.has_modifier(Modifier::FieldRef) {
+                paths.extend(item.values.iter().map(ToString::to_string));
+            }
         }),
         Detection::Keywords(_) => (),
     }

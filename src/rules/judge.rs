@@ -35,16 +35,28 @@ impl Rule {
         hit.truth >> answers & 1 == 1
     }
 
+    /// What is known when the turn of `sighting` has come, as far as the rule asks for it; nothing if it does not match.
+    pub(super) fn facts(
+        &self,
+        hit: &RuleHit,
+        sighting: &Sighting,
+        before: &Before<'_>,
+    ) -> Option<Facts> {
+        let facts = if self.questions.is_empty() {
+            Facts::default()
+        } else {
+            Facts::of(sighting, before)
+        };
+        self.answered(hit, &facts).then_some(facts)
+    }
+
     pub(super) fn judge(
         &self,
         hit: &RuleHit,
         sighting: &Sighting,
         before: &Before<'_>,
     ) -> Option<Verdict> {
-        let facts = Facts::of(sighting, before);
-        if !self.answered(hit, &facts) {
-            return None;
-        }
+        let facts = self.facts(hit, sighting, before)?;
         let because = |dimension: Uid, observed: String, expected: String| Why {
             dimension,
             observed,

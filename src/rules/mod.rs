@@ -114,10 +114,7 @@ impl RuleSet {
         let mut by_source: BTreeMap<LogSource, Index> = BTreeMap::new();
         for rule in rules.values() {
             for source in &rule.sources {
-                by_source
-                    .entry(*source)
-                    .or_default()
-                    .add(*source, Arc::clone(rule));
+                by_source.entry(*source).or_default().add(rule);
             }
         }
         Compiled {
@@ -173,6 +170,11 @@ impl Rules for RuleSet {
             .collect();
         hits.sort_by(|a, b| a.rule.cmp(&b.rule));
         hits
+    }
+
+    fn matches(&self, hit: &RuleHit, sighting: &Sighting, before: &Before<'_>) -> bool {
+        let rule = self.rules.get(&hit.rule);
+        rule.is_some_and(|rule| rule.facts(hit, sighting, before).is_some())
     }
 
     fn judge(&self, hit: &RuleHit, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {

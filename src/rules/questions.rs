@@ -5,8 +5,11 @@
 //! [`RuleHit::truth`](crate::model::RuleHit::truth), and the questions are asked when the event's turn has come.
 
 use rsigma_eval::event::Event;
-use rsigma_eval::{CompiledRule, compile_rule, evaluate_rule};
+use rsigma_eval::{CompiledRule, compile_rule};
 use rsigma_parser::{ConditionExpr, Detection, DetectionItem, FieldSpec, SigmaRule, SigmaValue};
+
+use super::items::items;
+use super::rule::holds;
 
 /// What only Keytrail knows is asked for under this name.
 pub(super) const PREFIX: &str = "keytrail.";
@@ -32,7 +35,7 @@ pub(super) struct Question {
 impl Question {
     /// Whether the answer is yes.
     pub(super) fn holds(&self, facts: &impl Event) -> bool {
-        evaluate_rule(&self.rule, facts).is_some()
+        holds(&self.rule, facts)
     }
 }
 
@@ -44,19 +47,19 @@ pub(super) fn number(path: &str) -> Option<usize> {
 
 /// Takes the questions out of `rule`.
 pub(super) fn take_out(rule: &mut SigmaRule) -> Result<Vec<Question>, String> {
-    let mut items: Vec<DetectionItem> = Vec::new();
+    let mut asked: Vec<DetectionItem> = Vec::new();
     // In the order of their names: the numbers of questions are part of what is remembered.
     let mut names: Vec<String> = rule.detection.named.keys().cloned().collect();
     names.sort_unstable();
     for name in names {
         if let Some(detection) = rule.detection.named.get_mut(&name) {
-            replace(detection, &mut items)?;
+            replace(detection, &mut asked)?;
         }
     }
-    if items.len() > MAX {
+    if asked.len() > MAX {
         return Err(format!(
             "it asks {} different things of keytrail.*, at most {MAX}",
-            items.len()
+            asked.len()
         ));
     }
     let question = |item: DetectionItem| {
@@ -66,7 +69,7 @@ pub(super) fn take_out(rule: &mut SigmaRule) -> Result<Vec<Question>, String> {
             wanted: wanted(&item),
         })
     };
-    items.into_iter().map(question).collect()
+    asked.into_iter().map(question).collect()
 }
 
 /// `rule` with nothing but `item`.
@@ -82,15 +85,15 @@ fn name(item: &DetectionItem) -> &str {
     item.field.name.as_deref().unwrap_or_default()
 }
 
-/// Replaces the questions below `detection` by the answers to them; the number of a question is its place in `items`.
-fn replace(detection: &mut Detection, items: &mut Vec<DetectionItem>) -> Result<(), String> {
+/// Replaces the questions below `detection` by the answers to them; the number of a question is its place in `asked`.
+fn replace(detection: &mut Detection, asked: &mut Vec<DetectionItem>) -> Result<(), String> {
     match detection {
         Detection::AllOf(own) => {
             for item in own.iter_mut().filter(|item| name(item).starts_with(PREFIX)) {
-                let known = items.iter().position(|known| known == item);
+                let known = asked.iter().position(|known| known == item);
                 let number = known.unwrap_or_else(|| {
-                    items.push(item.clone());
-                    items.len() - 1
+                    asked.push(item.clone());
+                    asked.len() - 1
                 });
                 *item = DetectionItem {
                     field: FieldSpec::new(Some(format!("{ANSWER}{number}")), Vec::new()),
@@ -100,11 +103,11 @@ fn replace(detection: &mut Detection, items: &mut Vec<DetectionItem>) -> Result<
             Ok(())
         }
         Detection::AnyOf(parts) | Detection::And(parts) => {
-            parts.iter_mut().try_for_each(|part| replace(part, items))
+            parts.iter_mut().try_for_each(|part| replace(part, asked))
         }
         Detection::ArrayMatch { .. } | Detection::Conditional { .. } => {
             let mut inner = Vec::new();
-            super::items::items(detection, &mut |item| inner.push(name(item).to_owned()));
+            items(detection, &mut |item| inner.push(name(item).to_owned()));
             match inner.iter().find(|name| name.starts_with(PREFIX)) {
                 Some(name) => Err(format!("{name} is no member of an array")),
                 None => Ok(()),

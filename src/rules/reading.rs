@@ -7,7 +7,8 @@ use rsigma_eval::compile_rule;
 use rsigma_parser::{Detection, Level, Modifier, SigmaRule, Status, parse_sigma_yaml};
 
 use super::facts;
-use super::items::{fields, items};
+use super::index::Needs;
+use super::items::{fields, in_order, items};
 use super::questions::{self, PREFIX};
 use super::rule::Rule;
 use super::{Fault, Left, RuleFile, source};
@@ -66,7 +67,7 @@ impl Reading {
                 Err(Not::Run(reason)) => self.leave(file, &title, &reason),
                 Err(Not::Sound(reason)) => {
                     let from = position(&file.text, &title);
-                    let line = from + line_of(&reason, &rest_of(&file.text, from));
+                    let line = line_of(&reason, &file.text, from);
                     self.fault_at(file, line, &format!("{title}: {reason}"));
                 }
             }
@@ -90,7 +91,7 @@ impl Reading {
     }
 
     fn fault(&mut self, file: &RuleFile, reason: &str) {
-        self.fault_at(file, line_of(reason, &file.text), reason);
+        self.fault_at(file, line_of(reason, &file.text, 0), reason);
     }
 
     fn fault_at(&mut self, file: &RuleFile, line: usize, reason: &str) {
@@ -118,6 +119,7 @@ fn compile(file: &RuleFile, mut rule: SigmaRule) -> Result<Rule, Not> {
     let questions = questions::take_out(&mut rule).map_err(Not::Sound)?;
     let compiled =
         compile_rule(&rule).map_err(|error| Not::Sound(blame(&rule, &error.to_string())))?;
+    let needs = Needs::of(&rule.detection, &sources);
     let id = rule.id.as_deref().unwrap_or(&rule.title);
     Ok(Rule {
         name: Uid::from(format!("{id}@{}", hex(&text_sha256[..4]))),
@@ -129,17 +131,16 @@ fn compile(file: &RuleFile, mut rule: SigmaRule) -> Result<Rule, Not> {
         sources,
         text_sha256,
         questions,
+        needs,
         fields: named(&rule),
         compiled,
-        detection: rule.detection,
     })
 }
 
 /// `error` with the field of the first item that has it by itself.
 fn blame(rule: &SigmaRule, error: &str) -> String {
     let mut own = None;
-    let detections: BTreeMap<&String, &Detection> = rule.detection.named.iter().collect();
-    for detection in detections.values() {
+    for (_, detection) in in_order(&rule.detection.named) {
         items(detection, &mut |item| {
             own = own.take().or_else(|| questions::alone(rule, item).err());
         });
@@ -149,8 +150,7 @@ fn blame(rule: &SigmaRule, error: &str) -> String {
 
 /// What makes a rule what it is, in an order of its own: the maps of the parser have none.
 fn ordered(rule: &SigmaRule) -> impl std::fmt::Debug {
-    let detections: BTreeMap<&String, &Detection> = rule.detection.named.iter().collect();
-    let detections: Vec<String> = detections
+    let detections: Vec<String> = in_order(&rule.detection.named)
         .iter()
         .map(|(name, detection)| format!("{name} {}", spelled(detection)))
         .collect();
@@ -172,10 +172,9 @@ fn ordered(rule: &SigmaRule) -> impl std::fmt::Debug {
 fn spelled(detection: &Detection) -> String {
     match detection {
         Detection::Conditional { named, condition } => {
-            let named: BTreeMap<&String, String> = named
-                .iter()
-                .map(|(name, part)| (name, spelled(part)))
-                .collect();
+            let named = in_order(named).into_iter();
+            let named: BTreeMap<&String, String> =
+                named.map(|(name, part)| (name, spelled(part))).collect();
             format!("{named:?} {condition}")
         }
         Detection::ArrayMatch {
@@ -194,7 +193,7 @@ fn spelled(detection: &Detection) -> String {
 /// Refuses values that are names of fields where they cannot be looked up: what Keytrail knows and what the record says are
 /// asked at different times.
 fn references(rule: &SigmaRule) -> Result<(), Not> {
-    for detection in rule.detection.named.values() {
+    for (_, detection) in in_order(&rule.detection.named) {
         let mut wrong = None;
         items(detection, &mut |item| {
             let has = |modifier| item.field.has_modifier(modifier);
@@ -217,7 +216,7 @@ fn references(rule: &SigmaRule) -> Result<(), Not> {
 
 /// Those of `sources` that have every field the rule names; at least one must.
 fn known_fields(rule: &SigmaRule, sources: Vec<LogSource>) -> Result<Vec<LogSource>, Not> {
-    let mut paths: Vec<&str> = Vec::new();
+    let mut paths: Vec<String> = Vec::new();
     for detection in rule.detection.named.values() {
         fields(detection, &mut paths);
     }
@@ -239,7 +238,7 @@ fn known_fields(rule: &SigmaRule, sources: Vec<LogSource>) -> Result<Vec<LogSour
     match (running.is_empty(), first) {
         (true, Some(first)) => Err(Not::Run(format!(
             "unknown field {}: records of {} have none",
-            lacking(first).copied().unwrap_or_default(),
+            lacking(first).map_or("", String::as_str),
             first.name()
         ))),
         _ => Ok(running),
@@ -249,8 +248,7 @@ fn known_fields(rule: &SigmaRule, sources: Vec<LogSource>) -> Result<Vec<LogSour
 /// The record's fields that the rule names, with what it wants there.
 fn named(rule: &SigmaRule) -> Vec<(Uid, String)> {
     let mut named: BTreeMap<&str, String> = BTreeMap::new();
-    let detections: BTreeMap<&String, &Detection> = rule.detection.named.iter().collect();
-    for detection in detections.values() {
+    for (_, detection) in in_order(&rule.detection.named) {
         wanted(detection, &mut named);
     }
     named
@@ -334,14 +332,9 @@ fn position(text: &str, title: &str) -> usize {
     text.lines().position(own).unwrap_or(0)
 }
 
-/// The lines after the first `count`.
-fn rest_of(text: &str, count: usize) -> String {
-    text.lines().skip(count).collect::<Vec<_>>().join("\n")
-}
-
 /// The line that `reason` is about: the one it names, else the first that has what it quotes, else the condition where it
-/// is about one, else the first.
-fn line_of(reason: &str, text: &str) -> usize {
+/// is about one, else the first: looked for behind the first `from` lines.
+fn line_of(reason: &str, text: &str, from: usize) -> usize {
     let number = |after: &str| {
         let (_, rest) = reason.split_once(after)?;
         let end = rest
@@ -350,8 +343,10 @@ fn line_of(reason: &str, text: &str) -> usize {
         rest[..end].parse().ok()
     };
     let with = |part: &str| {
-        let at = text.lines().position(|line| line.contains(part))?;
-        Some(at + 1)
+        let mut lines = (1..).zip(text.lines()).skip(from);
+        lines
+            .find(|(_, line)| line.contains(part))
+            .map(|(number, _)| number)
     };
     let quoted = |mark: char| {
         let mut parts = reason.split(mark);
@@ -364,5 +359,5 @@ fn line_of(reason: &str, text: &str) -> usize {
         .or_else(|| quoted('`'))
         .or_else(|| quoted('"'))
         .or_else(|| with("detection:"))
-        .unwrap_or(1)
+        .unwrap_or(from + 1)
 }

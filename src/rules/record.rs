@@ -19,6 +19,8 @@ pub(super) struct Record<'a> {
     text: &'a str,
     event: &'a AuditEvent<'a>,
     parsed: OnceCell<Value>,
+    /// Whether the text may write a letter of a name as an escape.
+    escapes: OnceCell<bool>,
     /// The answers, as bits, that are tried for what only the event's turn can tell.
     pub(super) answers: Cell<usize>,
 }
@@ -29,6 +31,7 @@ impl<'a> Record<'a> {
             text,
             event,
             parsed: OnceCell::new(),
+            escapes: OnceCell::new(),
             answers: Cell::new(0),
         }
     }
@@ -79,10 +82,9 @@ impl<'a> Record<'a> {
             return true;
         }
         let text = self.text.as_bytes();
-        let mut quoted = String::with_capacity(last.len() + 1);
-        quoted.push_str(last);
-        quoted.push('"');
-        memmem::find(text, quoted.as_bytes()).is_some() || memmem::find(text, b"\\u").is_some()
+        let escapes = || memmem::find(text, b"\\u").is_some();
+        memmem::find_iter(text, last).any(|at| text.get(at + last.len()) == Some(&b'"'))
+            || *self.escapes.get_or_init(escapes)
     }
 
     fn member(&self, path: &str) -> Option<EventValue<'_>> {

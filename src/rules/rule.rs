@@ -2,8 +2,9 @@
 
 use rsigma_eval::CompiledRule;
 use rsigma_eval::compiler::eval_condition;
-use rsigma_parser::Detections;
+use rsigma_eval::event::Event;
 
+use super::index::Needs;
 use super::questions::Question;
 use super::record::Record;
 use crate::model::{LogSource, RuleHit, Severity, Sha256Digest, Uid};
@@ -26,8 +27,9 @@ pub(super) struct Rule {
     pub(super) sources: Vec<LogSource>,
     pub(super) text_sha256: Sha256Digest,
     pub(super) questions: Vec<Question>,
+    /// What a record must have for it to be asked about at all.
+    pub(super) needs: Needs,
     /// What it asks of its record, with answers in place of questions.
-    pub(super) detection: Detections,
     pub(super) compiled: CompiledRule,
     /// Fields of the record that it names, and what it wants there, in their order.
     pub(super) fields: Vec<(Uid, String)>,
@@ -39,7 +41,7 @@ impl Rule {
         let mut truth = 0;
         for answers in 0..1 << self.questions.len() {
             record.answers.set(answers);
-            if self.holds(record) {
+            if holds(&self.compiled, record) {
                 truth |= 1 << answers;
             }
         }
@@ -61,11 +63,10 @@ impl Rule {
             seen: seen.collect(),
         })
     }
+}
 
-    /// Whether one of its conditions holds of `record` with the answers that are tried.
-    fn holds(&self, record: &Record<'_>) -> bool {
-        let detections = &self.compiled.detections;
-        let mut conditions = self.compiled.conditions.iter();
-        conditions.any(|condition| eval_condition(condition, detections, record, &mut Vec::new()))
-    }
+/// Whether one of the conditions of `rule` holds.
+pub(super) fn holds(rule: &CompiledRule, event: &impl Event) -> bool {
+    let mut conditions = rule.conditions.iter();
+    conditions.any(|condition| eval_condition(condition, &rule.detections, event, &mut Vec::new()))
 }

@@ -52,6 +52,19 @@ pub(super) fn logs() -> String {
     estate().join("logs").display().to_string()
 }
 
+/// Replays the logs into `data` with the settings of `config`.
+pub(super) fn replayed(config: &str, data: &str) -> std::process::Output {
+    keytrail(&[
+        "replay",
+        "--config",
+        config,
+        "--from",
+        &logs(),
+        "--data",
+        data,
+    ])
+}
+
 pub(super) fn labels() -> PathBuf {
     estate().join("labels.ndjson")
 }

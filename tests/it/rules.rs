@@ -7,7 +7,7 @@ use std::fs;
 use rsigma_parser::{SigmaRule, parse_sigma_yaml};
 use serde_json::Value;
 
-use super::investigate::{lake, lines, logs, text, word};
+use super::investigate::{lake, lines, replayed, text, word};
 use super::{keytrail, plain_sigma};
 
 #[test]
@@ -80,17 +80,8 @@ fn a_broken_rule_stops_the_start() {
     .unwrap();
     let (config, data) = (config.display().to_string(), dir.path().join("lake"));
     let data = data.display().to_string();
-    let replay = [
-        "replay",
-        "--config",
-        &config,
-        "--from",
-        &logs(),
-        "--data",
-        &data,
-    ];
-    for arguments in [&replay[..], &["config", "check", "--config", &config]] {
-        let output = keytrail(arguments);
+    let checked = keytrail(&["config", "check", "--config", &config]);
+    for output in [replayed(&config, &data), checked] {
         let told = text(&output.stderr);
         assert_eq!(output.status.code(), Some(3), "{told}");
         assert!(
@@ -112,15 +103,7 @@ fn a_hundred_rules_run_beside_the_detectors() {
     )
     .unwrap();
     let (config, data) = (config.display().to_string(), data.display().to_string());
-    let output = keytrail(&[
-        "replay",
-        "--config",
-        &config,
-        "--from",
-        &logs(),
-        "--data",
-        &data,
-    ]);
+    let output = replayed(&config, &data);
     assert!(output.status.success(), "{}", text(&output.stderr));
 
     let others =

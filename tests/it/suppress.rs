@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::investigate::{labels, lake, lines, logs, text, word};
+use super::investigate::{labels, lake, lines, replayed, text, word};
 use super::keytrail;
 
 #[test]
@@ -26,16 +26,8 @@ fn a_suppressed_finding_is_written_and_not_told() {
         fs::write(&config, text).unwrap();
     };
     suppress("2999-01-01");
-    let replayed = keytrail(&[
-        "replay",
-        "--config",
-        &config,
-        "--from",
-        &logs(),
-        "--data",
-        &data,
-    ]);
-    assert!(replayed.status.success(), "{}", text(&replayed.stderr));
+    let output = replayed(&config, &data);
+    assert!(output.status.success(), "{}", text(&output.stderr));
 
     let all = "SELECT finding_uid, detector, identity_uid, suppression FROM finding ORDER BY 1";
     let (rows, usual) = (
