@@ -69,6 +69,7 @@ fn epoch(hour: usize) -> EpochContext {
         lanes: TOPICS.map(Arc::from).to_vec(),
         idle: Vec::new(),
         seal: false,
+        statements: Vec::new(),
     }
 }
 

@@ -45,6 +45,7 @@ fn main() {
         lanes,
         idle: Vec::new(),
         seal: true,
+        statements: Vec::new(),
     };
     let begun = Instant::now();
     let evidence = engine.apply(&decoded, &context);

@@ -52,6 +52,9 @@ pub mod config;
 pub mod ingest;
 
 #[cfg(feature = "shell")]
+pub mod inventory;
+
+#[cfg(feature = "shell")]
 pub mod lake;
 
 #[cfg(feature = "shell")]

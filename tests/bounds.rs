@@ -68,6 +68,7 @@ fn at(epoch: i64, now: Micros, lanes: &[&str], idle: &[&str]) -> EpochContext {
         lanes: names(lanes),
         idle: names(idle),
         seal: false,
+        statements: Vec::new(),
     }
 }
 

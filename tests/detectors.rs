@@ -2,8 +2,9 @@
 //!
 //! `events.json` lists steps: a record without time and id, the time of the first, and how often it is repeated at
 //! which distance. A step that is `like` an earlier one has that one's record, `but` for what is merged into it
-//! (RFC 7396). `places.json`, if there is one, says where addresses are. `expected.json` lists the detector's findings in their last revision. Each detector has at least a
-//! case that fires, one that just does not, and a trap.
+//! (RFC 7396). Records arrive in the order of their times, but for those of a step that says when it `arrives`.
+//! `places.json`, if there is one, says where addresses are, and `inventory.json` what people know of identities. `expected.json` lists the detector's findings in their last
+//! revision. Each detector has at least a case that fires, one that just does not, and a trap.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -21,8 +22,8 @@ use std::sync::Arc;
 use folders::folders;
 use keytrail::correlate::{Place, Places};
 use keytrail::detect;
-use keytrail::engine::{Engine, Loaded, News, Params};
-use keytrail::model::{Position, RawRecord, Uid};
+use keytrail::engine::{Engine, EpochContext, Loaded, News, Params};
+use keytrail::model::{Asset, FindingStatus, Micros, Position, RawRecord, Stated, Statement, Uid};
 use serde_json::{Value, json};
 
 #[test]
@@ -75,7 +76,8 @@ fn cuts_and_restarts_change_nothing() {
         for (turn, case) in folders(&detector).into_iter().enumerate() {
             let records = records(&read(&case.join("events.json")));
             let params = params(&case);
-            let whole = news(&params, &records, &[]);
+            let stated = stated(&case);
+            let whole = news(&params, &stated, &records, &[]);
             // Uneven parts, the last of which holds what the case is about: most of what comes before is history.
             let last = records.len().saturating_sub(3 + turn);
             let cuts = [
@@ -85,7 +87,7 @@ fn cuts_and_restarts_change_nothing() {
                 last + 1,
                 last + 2,
             ];
-            let parts = news(&params, &records, &cuts);
+            let parts = news(&params, &stated, &records, &cuts);
             revisions += whole.len();
             if whole != parts {
                 wrong.push(format!("{}:\n  {whole:?}\n  {parts:?}", case.display()));
@@ -128,18 +130,37 @@ fn params(case: &Path) -> Params {
     }
 }
 
+/// What people know of identities in one case.
+fn stated(case: &Path) -> Vec<Statement> {
+    let path = case.join("inventory.json");
+    let assets = path
+        .exists()
+        .then(|| serde_json::from_value::<Vec<Asset>>(read(&path)).unwrap());
+    let statement = |assets| Statement {
+        uid: "st-1".to_owned(),
+        at: Micros(1_767_225_600_000_000),
+        author: "ines.kram".to_owned(),
+        what: Stated::Inventory(assets),
+    };
+    assets.map(statement).into_iter().collect()
+}
+
 /// Everything that is told of `records`, which are cut before each of `cuts`, with a restart at each.
-fn news(params: &Params, records: &[RawRecord], cuts: &[usize]) -> Vec<News> {
+fn news(params: &Params, stated: &[Statement], records: &[RawRecord], cuts: &[usize]) -> Vec<News> {
     let lanes = estate::lanes(records);
     let mut engine = Engine::new(params.clone());
     let mut written = Vec::new();
     let mut told = Vec::new();
     let ends = cuts.iter().copied().chain([records.len()]);
     let mut begin = 0;
+    let mut stated = stated.to_vec();
     for (epoch, end) in (1..).zip(ends) {
         let end = end.clamp(begin, records.len());
         let last = end == records.len();
-        let context = estate::context(epoch, &lanes, last);
+        let context = EpochContext {
+            statements: std::mem::take(&mut stated),
+            ..estate::context(epoch, &lanes, last)
+        };
         told.extend(estate::apply(&mut engine, &records[begin..end], &context).news);
         if last {
             break;
@@ -156,7 +177,11 @@ fn findings(case: &Path, detector: &str) -> Value {
     let records = records(&read(&case.join("events.json")));
     let mut engine = Engine::new(params(case));
     let lanes = estate::lanes(&records);
-    let evidence = estate::apply(&mut engine, &records, &estate::context(1, &lanes, true));
+    let context = EpochContext {
+        statements: stated(case),
+        ..estate::context(1, &lanes, true)
+    };
+    let evidence = estate::apply(&mut engine, &records, &context);
     assert_eq!(evidence.counts.total().rejected, 0, "{}", case.display());
     let mut last = BTreeMap::new();
     for news in evidence
@@ -171,12 +196,16 @@ fn findings(case: &Path, detector: &str) -> Value {
     found
         .iter()
         .map(|news| {
-            json!({
+            let mut found = json!({
                 "identity": news.identity_uid.as_ref(),
                 "severity": news.severity,
                 "first": news.first_event_time.to_string(),
                 "events": news.event_count,
-            })
+            });
+            if news.status == FindingStatus::Retracted {
+                found["status"] = Value::from(news.status.name());
+            }
+            found
         })
         .collect()
 }
@@ -191,7 +220,7 @@ fn records(steps: &Value) -> Vec<RawRecord> {
             None => step["record"].clone(),
         };
         of_steps.push(of_step.clone());
-        let from = chrono::DateTime::parse_from_rfc3339(step["from"].as_str().unwrap()).unwrap();
+        let from = time(&step["from"]).unwrap();
         let every = step["every_seconds"]
             .as_i64()
             .or(step["every_minutes"].as_i64().map(|minutes| minutes * 60))
@@ -201,16 +230,11 @@ fn records(steps: &Value) -> Vec<RawRecord> {
             let mut record = of_step.clone();
             record["eventTime"] = Value::from(at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
             record["eventID"] = Value::from(format!("step-{place}-turn-{turn}"));
-            // `{turn}` gives every turn an address or operation of its own.
-            for member in ["sourceIPAddress", "eventName"] {
-                if let Some(text) = record[member].as_str() {
-                    record[member] = Value::from(text.replace("{turn}", &turn.to_string()));
-                }
-            }
-            events.push((at, record));
+            of_turn(&mut record, &turn.to_string());
+            events.push((time(&step["arrives"]).unwrap_or(at), record));
         }
     }
-    events.sort_by_key(|(at, _)| *at);
+    events.sort_by_key(|(arrives, _)| *arrives);
     events
         .into_iter()
         .enumerate()
@@ -225,6 +249,20 @@ fn records(steps: &Value) -> Vec<RawRecord> {
             payload: Some(record.to_string().into_bytes()),
         })
         .collect()
+}
+
+fn time(member: &Value) -> Option<chrono::DateTime<chrono::FixedOffset>> {
+    let text = member.as_str()?;
+    Some(chrono::DateTime::parse_from_rfc3339(text).unwrap())
+}
+
+/// `{turn}` gives every turn an address, an operation or an identity of its own.
+fn of_turn(value: &mut Value, turn: &str) {
+    match value {
+        Value::String(text) => *text = text.replace("{turn}", turn),
+        Value::Object(members) => members.values_mut().for_each(|value| of_turn(value, turn)),
+        _ => (),
+    }
 }
 
 /// `record` with `patch` merged into it.

@@ -42,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "enrich",
         ],
     ),
+    ("inventory", &["model"]),
     ("ingest", &["model", "telemetry", "config"]),
     (
         "lake",
@@ -73,6 +74,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
             "config",
             "ingest",
+            "inventory",
             "lake",
             "live",
             "pipeline",
@@ -167,7 +169,7 @@ fn registries_are_alphabetic() {
         .lines()
         .filter(|line| line.contains("TABLE,") && !line.contains("epochs"))
         .collect();
-    assert!(tables.is_sorted() && tables.len() == 13, "{tables:?}");
+    assert!(tables.is_sorted() && tables.len() == 14, "{tables:?}");
     let detectors = between("src/detect/mod.rs", "pub fn detectors", "\n}");
     assert_sorted(&detectors, "on(params.");
 }

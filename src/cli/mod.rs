@@ -8,6 +8,7 @@ mod decode;
 mod demo;
 mod evaluate;
 mod findings;
+mod inventory;
 mod investigate;
 mod mirror;
 mod prove;
@@ -19,6 +20,7 @@ mod rules;
 mod run;
 mod simulate;
 mod sql;
+mod state;
 mod upkeep;
 mod verify;
 
@@ -96,7 +98,9 @@ enum Command {
     Sql(sql::Sql),
     /// Ask one of the prepared questions; without a name, list them
     Query(query::Query),
-    /// List findings, or show one with its reasons and events
+    /// What people know of identities: owners, purposes, criticality
+    Inventory(inventory::Inventory),
+    /// List findings, show one with its reasons and events, or say what one turned out to be
     Findings(findings::Findings),
     /// What was read and is no event: by reason, one with its text, or decoded again
     Rejects(rejects::Rejects),
@@ -174,7 +178,8 @@ pub fn main() -> ExitCode {
         Command::Decode(command) => command.run(&cli.global),
         Command::Sql(command) => command.run(),
         Command::Query(command) => command.run(),
-        Command::Findings(command) => command.run(),
+        Command::Inventory(command) => command.run(&cli.global),
+        Command::Findings(command) => command.run(&cli.global),
         Command::Rejects(command) => command.run(&cli.global),
         Command::Investigate(command) => command.run(),
         Command::Evaluate(command) => command.run(),

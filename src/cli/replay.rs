@@ -7,12 +7,14 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 
+use super::state::statement;
 use super::upkeep::params;
 use super::{Exit, Global, Lake, stop_on_signals};
 use crate::config::{Config, Span};
 use crate::ingest::{Files, Listing, RecordSource, Stop};
-use crate::lake::{Integrity, Secret};
+use crate::lake::{Inbox, Integrity, Secret};
 use crate::live::View;
+use crate::model::{Micros, Stated};
 use crate::pipeline::{self, Outcome, Settings};
 
 /// Files need no small epochs: nobody waits for the first row.
@@ -30,6 +32,12 @@ pub(super) struct Replay {
     /// file's path tells its hour, else 26h
     #[arg(long, value_name = "SPAN")]
     lateness: Option<Span>,
+    /// What people know of identities, as files for `keytrail inventory import`: taken before the first record
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    inventory: Vec<PathBuf>,
+    /// Since when that holds, a day or a time; now unless given
+    #[arg(long, value_name = "TIME", requires = "inventory", value_parser = super::inventory::time)]
+    as_of: Option<Micros>,
     /// Payload bytes per epoch
     #[arg(long, default_value_t = EPOCH_BYTES, value_name = "BYTES")]
     epoch_bytes: usize,
@@ -53,6 +61,11 @@ impl Replay {
                 "skipped {}: not a log file's name",
                 path.display()
             ));
+        }
+        if !self.inventory.is_empty() {
+            let assets = super::inventory::read(&self.inventory)?;
+            let told = statement(Stated::Inventory(assets), self.as_of, None);
+            Inbox::of(&self.lake.data)?.put(&told)?;
         }
         let lateness = config.identity.lateness_of_files(listing.hourly);
         let settings = Settings {

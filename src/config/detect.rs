@@ -58,6 +58,7 @@ pub struct Detect {
     pub secret_sweep: SecretSweep,
     pub shared_credential: SharedCredential,
     pub stolen_service_role: StolenServiceRole,
+    pub unowned: Unowned,
     pub unusual_origin: UnusualOrigin,
     pub volume_spike: VolumeSpike,
     pub zombie_use: ZombieUse,
@@ -184,6 +185,7 @@ impl Detect {
             secret_sweep: self.secret_sweep.params(),
             shared_credential: self.shared_credential.params(),
             stolen_service_role: self.stolen_service_role.params(),
+            unowned: self.unowned.params(),
             unusual_origin: self.unusual_origin.params(),
             volume_spike: self.volume_spike.params(),
             zombie_use: self.zombie_use.params(),
@@ -427,6 +429,14 @@ section! {
     StolenServiceRole {
         /// A role that is known for fewer days is not judged.
         history_days_min: i64 = 14,
+    }
+}
+
+section! {
+    /// A machine identity has no owner in the inventory. Nothing is told while there is no inventory.
+    Unowned {
+        /// Days for which an identity is known before it is told.
+        days_min: i64 = 7,
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Sighting;
 use super::burst::{Burst, Crowd};
 use super::rhythm::Rhythm;
+use super::week::Week;
 use super::whereabouts::Whereabouts;
 use crate::model::{Micros, Uid};
 
@@ -38,12 +39,20 @@ pub enum Dimension {
     Asn,
     Country,
     Range,
+    /// The region that was called: not where the caller is.
+    Region,
+    /// What sort of thing was touched: `s3:object`, `microsoft.storage/storageaccounts`.
+    ResourceClass,
+    /// Whose permissions it uses. Who acted through a role is known of the role: [`KnownIdentity`](super::KnownIdentity).
+    ActsAs,
+    /// The client with its major version.
+    Client,
 }
 
 impl Dimension {
     /// Every dimension, in the order in which a profile keeps them. State holds their values in this order, so a new one
     /// goes to the end.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Network,
         Self::Operation,
         Self::Service,
@@ -54,6 +63,22 @@ impl Dimension {
         Self::Asn,
         Self::Country,
         Self::Range,
+        Self::Region,
+        Self::ResourceClass,
+        Self::ActsAs,
+        Self::Client,
+    ];
+
+    /// Those in which an identity that is still learning is held against its peers.
+    pub const OF_PEERS: [Self; 8] = [
+        Self::Network,
+        Self::Operation,
+        Self::Service,
+        Self::Asn,
+        Self::Country,
+        Self::Range,
+        Self::Region,
+        Self::ResourceClass,
     ];
 
     /// The name as findings spell it.
@@ -69,7 +94,16 @@ impl Dimension {
             Self::Asn => "asn",
             Self::Country => "country",
             Self::Range => "range",
+            Self::Region => "region",
+            Self::ResourceClass => "resource_class",
+            Self::ActsAs => "acts_as",
+            Self::Client => "client",
         }
+    }
+
+    /// The dimension that findings spell so.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
     }
 
     /// The value that `sighting` shows.
@@ -85,6 +119,10 @@ impl Dimension {
             Self::Asn => sighting.asn.as_ref(),
             Self::Country => sighting.country.as_ref(),
             Self::Range => sighting.range.as_ref(),
+            Self::Region => sighting.region.as_ref(),
+            Self::ResourceClass => sighting.resource_class.as_ref(),
+            Self::ActsAs => Some(&sighting.by.acting_uid),
+            Self::Client => sighting.client.as_ref(),
         }
     }
 }
@@ -158,7 +196,8 @@ impl Values {
         super::bits(self.hours, self.singletons())
     }
 
-    pub(super) fn add(&mut self, value: &Uid, at: Micros, success: bool) {
+    /// Returns whether the value is new.
+    pub(super) fn add(&mut self, value: &Uid, at: Micros, success: bool) -> bool {
         if self.last_hour.is_none_or(|hour| at.hour() > hour) {
             self.hours += 1;
             self.last_hour = Some(at.hour());
@@ -176,7 +215,7 @@ impl Values {
             if success {
                 stats.sleep.used(at);
             }
-            return;
+            return false;
         }
         if self.seen.len() >= VALUES_MAX {
             let oldest = self
@@ -202,6 +241,7 @@ impl Values {
             sleep,
         };
         self.seen.insert(value.clone(), stats);
+        true
     }
 }
 
@@ -229,6 +269,7 @@ pub struct Profile {
     pub secrets: Burst,
     pub rhythm: Rhythm,
     pub whereabouts: Whereabouts,
+    pub week: Week,
 }
 
 impl Profile {
@@ -244,6 +285,7 @@ impl Profile {
             secrets: Burst::default(),
             rhythm: Rhythm::default(),
             whereabouts: Whereabouts::default(),
+            week: Week::default(),
         }
     }
 
@@ -274,8 +316,29 @@ impl Profile {
             .with(sighting.event_time, place, SECRETS_WINDOW)
     }
 
-    /// Adds `sighting` to what is normal.
-    pub fn add(&mut self, sighting: &Sighting) {
+    /// Makes `value` normal because somebody confirmed it at `at`. It counts as seen more than once, so that it makes no
+    /// other value less surprising.
+    pub fn accept(&mut self, dimension: Dimension, value: &Uid, at: Micros) {
+        self.values
+            .resize_with(Dimension::ALL.len(), Values::default);
+        let seen = &mut self.values[dimension as usize].seen;
+        if let Some(stats) = seen.get_mut(value) {
+            stats.hours = stats.hours.max(2);
+        } else if seen.len() < VALUES_MAX {
+            let stats = ValueStats {
+                first_seen_at: at,
+                last_seen_at: at,
+                hours: 2,
+                days: 1,
+                events: 0,
+                sleep: Sleep::default(),
+            };
+            seen.insert(value.clone(), stats);
+        }
+    }
+
+    /// Adds `sighting` to what is normal. Returns the dimensions in which it shows something for the first time.
+    pub fn add(&mut self, sighting: &Sighting) -> Vec<Dimension> {
         let at = sighting.event_time;
         if at.day() > self.last_seen_at.day() {
             let then = at.plus(-VALUE_AGE_MAX);
@@ -293,12 +356,16 @@ impl Profile {
         }
         self.values
             .resize_with(Dimension::ALL.len(), Values::default);
+        let mut fresh = Vec::new();
         for (dimension, values) in Dimension::ALL.into_iter().zip(&mut self.values) {
-            if let Some(value) = dimension.value(sighting) {
-                values.add(value, at, sighting.success);
+            if let Some(value) = dimension.value(sighting)
+                && values.add(value, at, sighting.success)
+            {
+                fresh.push(dimension);
             }
         }
         self.rhythm.add(at);
+        self.week.add(at);
         if sighting.denied {
             self.denials.add(at, &sighting.operation, DENIALS_WINDOW);
         }
@@ -311,6 +378,7 @@ impl Profile {
             let event = (at, &sighting.event_uid);
             self.whereabouts.add(workload, credential, network, event);
         }
+        fresh
     }
 }
 

@@ -49,6 +49,10 @@ pub struct Sighting {
     pub person: Option<Uid>,
     /// Rules of the user's that its record satisfies or may satisfy. Empty for nearly all events.
     pub rules: Vec<RuleHit>,
+    /// The client with its major version: `aws-cli/2`.
+    pub client: Option<Uid>,
+    /// What sort of thing was touched, of the first resource that the record names: `s3:object`.
+    pub resource_class: Option<Uid>,
 }
 
 /// Operations that hand out secrets all day to whoever works with encrypted data, or say who one is: reading them says

@@ -5,7 +5,7 @@
 //! do more harm is `dormant-privileged`'s; what was never used at all is `never-used`'s.
 
 use super::sweep::{Subject, Sweep, Word};
-use crate::model::{Confidence, Severity, Uid, Why};
+use crate::model::{Confidence, Day, Severity, Uid, Why};
 
 /// How long is long.
 #[derive(Clone, Debug)]
@@ -47,6 +47,10 @@ impl Sweep for Dormant {
             return Vec::new();
         }
         asleep(&self.0, subject, severities).into_iter().collect()
+    }
+
+    fn untrue(&self, word: &Word, day: Day, subject: &Subject<'_>) -> bool {
+        used_between(word, day, subject)
     }
 
     fn over(&self, word: &Word, subject: &Subject<'_>) -> bool {
@@ -108,4 +112,10 @@ pub(super) fn asleep(
 pub(super) fn used_since(word: &Word, subject: &Subject<'_>) -> bool {
     let last = subject.known.last_use.as_ref();
     last.is_some_and(|(last, _)| *last > word.since)
+}
+
+/// Whether `subject` was used after what `word` says and before `day`, on which it was said.
+pub(super) fn used_between(word: &Word, day: Day, subject: &Subject<'_>) -> bool {
+    let last = subject.known.last_use.as_ref();
+    last.is_some_and(|(last, _)| *last > word.since && *last < day.start())
 }

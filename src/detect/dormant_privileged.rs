@@ -6,7 +6,7 @@
 
 use super::dormant::{self, PRIVILEGED};
 use super::sweep::{Subject, Sweep, Word};
-use crate::model::Severity;
+use crate::model::{Day, Severity};
 
 pub use super::dormant::Params;
 
@@ -50,6 +50,10 @@ impl Sweep for DormantPrivileged {
         dormant::asleep(&self.0, subject, severities)
             .into_iter()
             .collect()
+    }
+
+    fn untrue(&self, word: &Word, day: Day, subject: &Subject<'_>) -> bool {
+        dormant::used_between(word, day, subject)
     }
 
     fn over(&self, word: &Word, subject: &Subject<'_>) -> bool {

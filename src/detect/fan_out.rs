@@ -4,7 +4,7 @@
 //! network from which others have come for longer is a shared way out, where somebody new appears now and then. Identities
 //! of one account alone do not count: an account whose way out is replaced moves as a whole.
 
-use super::{Before, Detector, Verdict, no_surer_than, surprise};
+use super::{Before, Detector, Verdict, new_to, no_surer_than};
 use crate::correlate::{Dimension, Newcomer, Sighting};
 use crate::model::{Confidence, Micros, Severity, Uid, Why};
 
@@ -44,7 +44,7 @@ impl Detector for FanOut {
     fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {
         let network = sighting.network.as_ref()?;
         // Nearly every event comes from where its identity is known.
-        surprise(Dimension::Network, sighting, before.profile)?;
+        new_to(Dimension::Network, sighting, before.profile)?;
         let own = sighting.profiled()?;
         let from = sighting.event_time.plus(-self.0.hours * Micros::HOUR);
         let (came, residents): (Vec<&Newcomer>, Vec<&Newcomer>) = before

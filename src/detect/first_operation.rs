@@ -1,26 +1,29 @@
-//! `first-operation`: an identity with steady habits calls a service or an operation that it never called.
+//! `first-operation`: an identity with steady habits calls a service or an operation that it never called, touches a class
+//! of resources or a region that it never touched, or acts as somebody as whom it never acted.
 //!
 //! How surprising that is depends on how often it does something new: an administrator's role shows a new operation every
 //! week, a function that reads one bucket never does. Less surprise is enough for an operation that gives access, reads
 //! secrets or blinds a log, or together with a new network. A new account or tenant is `cross-system`'s. All new acts of
-//! a day are one finding.
+//! a day are one finding. An identity that is too young for habits is held against its peers, those of its kind in its
+//! tenant: less sure and less grave.
 
-use super::{Before, Detector, Verdict, learning, no_surer_than, surprise};
-use crate::correlate::{Dimension, Sighting};
+use super::surprise::{self, Against};
+use super::{Before, Detector, Verdict, no_surer_than};
+use crate::correlate::Sighting;
 use crate::model::{Confidence, Severity, Uid, Why};
 
 /// How much surprise is too much.
 #[derive(Clone, Debug)]
 pub struct Params {
-    /// An identity younger than this many days is learning and is not judged.
+    /// An identity younger than this many days is learning and is held against its peers.
     pub history_days_min: i64,
-    /// Nor is one with fewer distinct active hours.
+    /// So is one with fewer distinct active hours.
     pub active_hours_min: u64,
-    /// Bits at which a new service or operation alone is a finding.
+    /// Bits at which a new act alone is a finding.
     pub bits_min: u32,
     /// Bits that are enough for a sensitive operation, or together with a second surprise.
     pub bits_min_joint: u32,
-    /// Bits that make the network a second surprise.
+    /// Bits that origin, client and time need together to be a second surprise.
     pub bits_second_group: u32,
 }
 
@@ -36,7 +39,7 @@ impl Detector for FirstOperation {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn attacks(&self) -> &'static [&'static str] {
@@ -48,52 +51,38 @@ impl Detector for FirstOperation {
     }
 
     fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {
-        if learning(
-            before.profile,
-            sighting,
-            self.0.history_days_min,
-            self.0.active_hours_min,
-        ) {
-            return None;
-        }
-        let act = act(sighting, before)?;
+        let against = self.against(sighting, before)?;
+        let act = against.act(sighting)?;
         let bits = act.bits.unwrap_or(0);
-        let origin = surprise(Dimension::Network, sighting, before.profile)
-            .filter(|why| why.bits >= Some(self.0.bits_second_group));
+        let origin = against
+            .origin(sighting)
+            .into_iter()
+            .max_by_key(|why| why.bits);
+        let support = against.support(sighting);
+        let second = surprise::sum(origin.iter().chain(&support)) >= self.0.bits_second_group;
         let grave = sighting.sensitive();
-        let joint = bits >= self.0.bits_min_joint && (grave.is_some() || origin.is_some());
+        let joint = bits >= self.0.bits_min_joint && (grave.is_some() || second);
         if bits < self.0.bits_min && !joint {
             return None;
         }
-        let done = if sighting.success {
-            "called"
-        } else {
-            "tried to call"
-        };
-        let severity = match (sighting.success, grave) {
-            (true, Some(_)) => Severity::High,
-            (true, None) => Severity::Medium,
-            (false, _) => Severity::Low,
-        };
-        let what = act.observed.clone();
+        let peers = against.peers().then_some(act.n);
+        let title = title(&act, sighting);
         let mut why = vec![act];
         why.extend(origin);
+        why.extend(support);
         Some(Verdict {
             key: Uid::from(KEY),
-            severity,
-            confidence: no_surer_than(sighting, Confidence::Strong),
-            title: format!("{done} {what} for the first time"),
-            summary: format!(
-                "{} {done} {} of {} for the first time in {} days and {} active hours.{}",
-                sighting.by.identity_uid,
-                sighting.operation,
-                sighting.service,
-                before.profile.age_days(sighting.event_time),
-                before.profile.hours,
-                grave.map_or_else(String::new, |group| format!(
-                    " The operation is sensitive ({group})."
-                )),
+            severity: severity(sighting, peers.is_some()),
+            confidence: no_surer_than(
+                sighting,
+                if peers.is_some() {
+                    Confidence::Probable
+                } else {
+                    Confidence::Strong
+                },
             ),
+            title,
+            summary: summary(sighting, before, peers),
             why,
             related_uids: sighting.credential_uid().into_iter().cloned().collect(),
             earlier: Vec::new(),
@@ -101,14 +90,67 @@ impl Detector for FirstOperation {
     }
 
     fn continues(&self, _: &str, sighting: &Sighting, before: &Before<'_>) -> bool {
-        act(sighting, before).is_some()
+        let against = self.against(sighting, before);
+        against.is_some_and(|against| against.act(sighting).is_some())
     }
 }
 
-/// The more surprising of a new service and a new operation. One explains the other, so they count once.
-fn act(sighting: &Sighting, before: &Before<'_>) -> Option<Why> {
-    [Dimension::Service, Dimension::Operation]
-        .into_iter()
-        .filter_map(|dimension| surprise(dimension, sighting, before.profile))
-        .max_by_key(|why| why.bits)
+impl FirstOperation {
+    fn against<'a>(&self, sighting: &Sighting, before: &Before<'a>) -> Option<Against<'a>> {
+        let young = (self.0.history_days_min, self.0.active_hours_min);
+        Against::of(sighting, before, young)
+    }
+}
+
+/// A sensitive act is graver, one that failed is not grave, and one that is only new among peers is less so.
+fn severity(sighting: &Sighting, peers: bool) -> Severity {
+    match (sighting.success, sighting.sensitive(), peers) {
+        (false, _, _) => Severity::Low,
+        (true, Some(_), false) => Severity::High,
+        (true, Some(_), true) | (true, None, false) => Severity::Medium,
+        (true, None, true) => Severity::Low,
+    }
+}
+
+/// What is new, by the dimension that says so.
+fn title(act: &Why, sighting: &Sighting) -> String {
+    let what = &act.observed;
+    let tried = if sighting.success {
+        ""
+    } else {
+        "tried and failed: "
+    };
+    let done = match act.dimension.as_ref() {
+        "acts_as" => "acted as",
+        "region" => "worked in",
+        "resource_class" => "touched",
+        _ => "called",
+    };
+    format!("{tried}{done} {what} for the first time")
+}
+
+/// What happened, in a sentence or two; `peers` is their number where it was held against them.
+fn summary(sighting: &Sighting, before: &Before<'_>, peers: Option<u64>) -> String {
+    let done = if sighting.success {
+        "called"
+    } else {
+        "tried to call"
+    };
+    let identity = &sighting.by.identity_uid;
+    let (operation, service) = (&sighting.operation, &sighting.service);
+    let days = before.profile.age_days(sighting.event_time);
+    let hours = before.profile.hours;
+    let mut text = match peers {
+        Some(peers) => format!(
+            "{identity} {done} {operation} of {service}. It is known for {days} days and {hours} active hours, too short for \
+             habits of its own; of {peers} identities of its kind and tenant none ever did such a thing."
+        ),
+        None => format!(
+            "{identity} {done} {operation} of {service}, as it never did in {days} days and {hours} active hours."
+        ),
+    };
+    if let Some(group) = sighting.sensitive() {
+        text.push_str(&format!(" The operation is sensitive ({group})."));
+    }
+    text
 }

@@ -28,15 +28,19 @@ pub mod secret_sweep;
 pub mod shared_credential;
 pub mod stolen_service_role;
 pub mod suppress;
+mod surprise;
 pub mod sweep;
+pub mod unowned;
 pub mod unusual_origin;
 pub mod volume_spike;
 pub mod zombie_use;
 
 use std::fmt;
 
-use crate::correlate::{Dimension, KnownCredential, KnownIdentity, Newcomer, Profile, Sighting};
-use crate::model::{Confidence, Micros, Severity, Uid, Why};
+use crate::correlate::{KnownCredential, KnownIdentity, Newcomer, PeerGroup, Profile, Sighting};
+use crate::model::{Confidence, Facts, Micros, Severity, Uid, Why};
+
+use surprise::new_to;
 
 pub use concurrent_origins::Params as ConcurrentOrigins;
 pub use cross_system::Params as CrossSystem;
@@ -60,6 +64,7 @@ pub use shared_credential::Params as SharedCredential;
 pub use stolen_service_role::Params as StolenServiceRole;
 pub use suppress::Suppression;
 pub use sweep::{Subject, Sweep, Word};
+pub use unowned::Params as Unowned;
 pub use unusual_origin::Params as UnusualOrigin;
 pub use volume_spike::Params as VolumeSpike;
 pub use zombie_use::Params as ZombieUse;
@@ -87,6 +92,7 @@ pub struct Params {
     pub secret_sweep: Option<SecretSweep>,
     pub shared_credential: Option<SharedCredential>,
     pub stolen_service_role: Option<StolenServiceRole>,
+    pub unowned: Option<Unowned>,
     pub unusual_origin: Option<UnusualOrigin>,
     pub volume_spike: Option<VolumeSpike>,
     pub zombie_use: Option<ZombieUse>,
@@ -99,10 +105,14 @@ pub struct Params {
 pub struct Before<'a> {
     /// What is normal for the machine identity. Empty if this is its first event.
     pub profile: &'a Profile,
+    /// What its peers do, as long as it is too young for habits of its own.
+    pub peers: Option<&'a PeerGroup>,
     /// The identity whose permissions are used, and the one at the beginning of the chain. What the event itself says of
     /// them is known already, but for who acts.
     pub acting: Option<&'a KnownIdentity>,
     pub origin: Option<&'a KnownIdentity>,
+    /// What an inventory says of the machine identity.
+    pub facts: Option<&'a Facts>,
     pub credential: Option<&'a KnownCredential>,
     /// Who made the credential, else the acting identity.
     pub maker: Option<&'a KnownIdentity>,
@@ -239,27 +249,11 @@ pub fn sweeps(params: &Params) -> Vec<Box<dyn Sweep>> {
             params.overdue_rotation.as_ref(),
             overdue_rotation::OverdueRotation,
         ),
+        on(params.unowned.as_ref(), unowned::Unowned),
     ]
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// How surprising what `sighting` shows in `dimension` is, if it is new there.
-fn surprise(dimension: Dimension, sighting: &Sighting, before: &Profile) -> Option<Why> {
-    let value = dimension.value(sighting)?;
-    if before.stats(dimension, value).is_some() {
-        return None;
-    }
-    let values = before.values(dimension);
-    Some(Why {
-        dimension: Uid::from(dimension.name()),
-        observed: value.to_string(),
-        expected: format!("one of {} known", values.seen.len()),
-        window_days: before.age_days(sighting.event_time),
-        n: values.hours,
-        bits: Some(values.bits()),
-    })
 }
 
 /// Whether an identity is too young to be surprised about: fewer days or active hours than these.

@@ -3,9 +3,9 @@
 //! What nobody needs can be removed without asking anybody, and is used by nobody but a thief. It is judged only if its
 //! making stands in the logs: an identity that was there before may have been used before.
 
-use super::dormant::PRIVILEGED;
+use super::dormant::{self, PRIVILEGED};
 use super::sweep::{Subject, Sweep, Word};
-use crate::model::{Confidence, Severity, Uid, Why};
+use crate::model::{Confidence, Day, Severity, Uid, Why};
 
 /// How long is long.
 #[derive(Clone, Debug)]
@@ -71,6 +71,10 @@ impl Sweep for NeverUsed {
             since: made,
             event: known.created_event.clone(),
         }]
+    }
+
+    fn untrue(&self, word: &Word, day: Day, subject: &Subject<'_>) -> bool {
+        dormant::used_between(word, day, subject)
     }
 
     fn over(&self, _: &Word, subject: &Subject<'_>) -> bool {

@@ -5,7 +5,7 @@
 //! identity before it. An identity without history has just been set up, and its first key is used from somewhere new by
 //! nature. It is graver if the network is the one from which the credential was made: then whoever made it uses it.
 
-use super::{Before, Detector, Verdict, no_surer_than, surprise};
+use super::{Before, Detector, Verdict, new_to, no_surer_than};
 use crate::correlate::{Dimension, Sighting};
 use crate::model::{Confidence, Micros, Severity, Uid, Why};
 
@@ -50,7 +50,7 @@ impl Detector for NewCredentialUse {
             return None;
         }
         let network = sighting.network.as_ref()?;
-        let why = surprise(Dimension::Network, sighting, before.profile)
+        let why = new_to(Dimension::Network, sighting, before.profile)
             .filter(|_| !before.profile.values(Dimension::Network).seen.is_empty())?;
         let same = credential.created_from.as_ref() == Some(network);
         let minutes = since / Micros::MINUTE;

@@ -3,10 +3,12 @@
 //! A suppressed finding is written like any other, and says that it is suppressed and until when; so a decision never
 //! changes what was found, and what asks for findings shows it again from that day on.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Day, Finding};
 
 /// A decision about findings. At least the detector or the identity is given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suppression {
     /// Name of the detector; any if none.
     pub detector: Option<String>,

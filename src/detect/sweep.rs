@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::correlate::{KnownIdentity, Standing};
-use crate::model::{Confidence, Day, Micros, Severity, Uid, Why};
+use crate::model::{Confidence, Day, Facts, Micros, Severity, Uid, Why};
 
 /// Kinds of identities that a sweep is asked about: machines that a customer owns and can remove.
 const KINDS: [&str; 10] = [
@@ -30,6 +30,9 @@ const KINDS: [&str; 10] = [
 pub struct Subject<'a> {
     pub uid: &'a Uid,
     pub known: &'a KnownIdentity,
+    /// What an inventory says of it, and whether there is any inventory.
+    pub facts: Option<&'a Facts>,
+    pub inventory: bool,
     pub today: Day,
     /// Days before today on which its tenant's logs told of anything, the latest last.
     pub logged: &'a [Day],
@@ -123,6 +126,12 @@ pub trait Sweep: fmt::Debug + Send + Sync {
 
     /// What there is to say about `subject` today.
     fn look(&self, subject: &Subject<'_>) -> Vec<Word>;
+
+    /// Whether what was said at the beginning of `day` was untrue: records that came later than the logs' lateness allows tell
+    /// of something that was so then.
+    fn untrue(&self, _word: &Word, _day: Day, _subject: &Subject<'_>) -> bool {
+        false
+    }
 
     /// Whether what was said is over. That it cannot be seen any more, because logs are missing, is no end.
     fn over(&self, word: &Word, subject: &Subject<'_>) -> bool;

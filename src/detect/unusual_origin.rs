@@ -5,24 +5,26 @@
 //! operation is a sensitive one. Sources that say nothing about the caller (services, proxies' private addresses)
 //! have no network and never fire. Where files say in which autonomous system, country or provider's range an address lies,
 //! the most surprising of them counts: an identity that changes its network every hour within one provider surprises
-//! somebody when it leaves that provider.
+//! somebody when it leaves that provider. An identity that is too young for habits is held against its peers, those of its
+//! kind in its tenant: less sure and less grave.
 
-use super::{Before, Detector, Verdict, learning, no_surer_than, surprise};
+use super::surprise::{self, Against};
+use super::{Before, Detector, Verdict, no_surer_than};
 use crate::correlate::{Dimension, Profile, Sighting};
-use crate::model::{Confidence, Severity, Why};
+use crate::model::{Confidence, Severity, Uid, Why};
 
 /// How much surprise is too much.
 #[derive(Clone, Debug)]
 pub struct Params {
-    /// An identity younger than this many days is learning and is not judged.
+    /// An identity younger than this many days is learning and is held against its peers.
     pub history_days_min: i64,
-    /// Nor is one with fewer distinct active hours.
+    /// So is one with fewer distinct active hours.
     pub active_hours_min: u64,
     /// Bits at which a new network alone is a finding.
     pub bits_min: u32,
     /// Bits that are enough together with a sensitive operation or a second surprise.
     pub bits_min_joint: u32,
-    /// Bits that make the act a second surprise.
+    /// Bits that act, client and time need together to be a second surprise.
     pub bits_second_group: u32,
 }
 
@@ -35,7 +37,7 @@ impl Detector for UnusualOrigin {
     }
 
     fn version(&self) -> i32 {
-        3
+        4
     }
 
     fn attacks(&self) -> &'static [&'static str] {
@@ -47,48 +49,45 @@ impl Detector for UnusualOrigin {
     }
 
     fn judge(&self, sighting: &Sighting, before: &Before<'_>) -> Option<Verdict> {
-        let before = before.profile;
         let network = sighting.network.as_ref()?;
-        if learning(
-            before,
-            sighting,
-            self.0.history_days_min,
-            self.0.active_hours_min,
-        ) || before.stats(Dimension::Network, network).is_some()
-        {
-            return None;
+        let young = (self.0.history_days_min, self.0.active_hours_min);
+        let against = Against::of(sighting, before, young)?;
+        let mut why = against.origin(sighting);
+        let own = before.profile;
+        let new = why
+            .first_mut()
+            .filter(|why| *why.dimension == *Dimension::Network.name())?;
+        if !against.peers() {
+            new.expected = known(own);
         }
-        let networks = before.values(Dimension::Network);
-        let mut why = origin_surprises(sighting, before);
         let bits = why.iter().filter_map(|why| why.bits).max().unwrap_or(0);
-        let act = act_surprise(sighting, before);
-        let second = act
-            .as_ref()
-            .is_some_and(|why| why.bits >= Some(self.0.bits_second_group));
+        let act = against.act(sighting).or_else(|| tenant(sighting, &against));
+        let support = against.support(sighting);
+        let second = surprise::sum(act.iter().chain(&support)) >= self.0.bits_second_group;
         let grave = sighting.sensitive().is_some();
         let joint = bits >= self.0.bits_min_joint && (second || grave);
         if bits < self.0.bits_min && !joint {
             return None;
         }
-        let window_days = before.age_days(sighting.event_time);
+        let peers = against.peers().then(|| why[0].n);
         why.extend(act);
-        let place = place(sighting);
+        why.extend(support);
+        let severity = match (grave || second, peers) {
+            (true, None) => Severity::High,
+            (false, None) | (true, Some(_)) => Severity::Medium,
+            (false, Some(_)) => Severity::Low,
+        };
+        let sure = if peers.is_some() {
+            Confidence::Probable
+        } else {
+            Confidence::Strong
+        };
         Some(Verdict {
             key: network.clone(),
-            severity: if grave || second {
-                Severity::High
-            } else {
-                Severity::Medium
-            },
-            confidence: no_surer_than(sighting, Confidence::Strong),
+            severity,
+            confidence: no_surer_than(sighting, sure),
             title: format!("acted from {network} for the first time"),
-            summary: format!(
-                "{} called {} from {network}{place}; in {window_days} days and {} active hours it was only seen from {}.",
-                sighting.by.identity_uid,
-                sighting.operation,
-                networks.hours,
-                known(before),
-            ),
+            summary: summary(sighting, own, network, peers),
             why,
             related_uids: sighting.credential_uid().into_iter().cloned().collect(),
             earlier: Vec::new(),
@@ -100,22 +99,29 @@ impl Detector for UnusualOrigin {
     }
 }
 
-/// What is new about where the call came from, the network first. They explain each other and count once, by the largest.
-fn origin_surprises(sighting: &Sighting, before: &Profile) -> Vec<Why> {
-    let all = [
-        Dimension::Network,
-        Dimension::Asn,
-        Dimension::Country,
-        Dimension::Range,
-    ];
-    let surprises = all.into_iter().filter_map(|dimension| {
-        let mut why = surprise(dimension, sighting, before)?;
-        if dimension == Dimension::Network {
-            why.expected = known(before);
-        }
-        Some(why)
-    });
-    surprises.collect()
+/// What happened, in a sentence or two; `peers` is their number where it was held against them.
+fn summary(sighting: &Sighting, own: &Profile, network: &Uid, peers: Option<u64>) -> String {
+    let identity = &sighting.by.identity_uid;
+    let operation = &sighting.operation;
+    let place = place(sighting);
+    let days = own.age_days(sighting.event_time);
+    match peers {
+        Some(peers) => format!(
+            "{identity} called {operation} from {network}{place}. It is known for {days} days and {} active hours, too short \
+             for habits of its own; of {peers} identities of its kind and tenant none ever came from there.",
+            own.hours,
+        ),
+        None => format!(
+            "{identity} called {operation} from {network}{place}; in {days} days and {} active hours it was only seen from {}.",
+            own.values(Dimension::Network).hours,
+            known(own),
+        ),
+    }
+}
+
+/// That it acts in a tenant for the first time, which is `cross-system`'s to tell and says something here too.
+fn tenant(sighting: &Sighting, against: &Against<'_>) -> Option<Why> {
+    against.surprise(Dimension::Tenant, sighting)
 }
 
 /// Where the address is, if a file says so: ` (AS64500, DE, aws/EC2/eu-central-1)`.
@@ -126,14 +132,6 @@ fn place(sighting: &Sighting) -> String {
         0 => String::new(),
         _ => format!(" ({})", parts.join(", ")),
     }
-}
-
-/// The most surprising of operation, service and tenant, if it is new. They explain each other and count once.
-fn act_surprise(sighting: &Sighting, before: &Profile) -> Option<Why> {
-    [Dimension::Operation, Dimension::Service, Dimension::Tenant]
-        .into_iter()
-        .filter_map(|dimension| surprise(dimension, sighting, before))
-        .max_by_key(|why| why.bits)
 }
 
 /// The networks it was seen from, the most used first, shortened for reading.

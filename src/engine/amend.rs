@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use super::Engine;
+use super::{Engine, observe};
 use crate::attribute;
+use crate::correlate::Sighting;
 use crate::model::{Attribution, AuditEvent, Micros, Uid};
 
 impl Engine {
@@ -25,6 +26,36 @@ impl Engine {
         let key = (amendment.event_time, amendment.event_uid);
         if let Some(sighting) = self.waiting.get_mut(&key) {
             Arc::make_mut(sighting).by = amendment.word;
+        } else {
+            self.reconsider(&key.1, &amendment.word);
+        }
+    }
+
+    /// An event that was judged turns out to be `word`'s. What was found about somebody else because of it is taken back, and
+    /// it is judged as what it is, with what is known by now.
+    fn reconsider(&mut self, event: &Uid, word: &Arc<Attribution>) {
+        let mut anew = None;
+        for (key, judged) in self.situations.opened_by(event) {
+            let sighting = Sighting {
+                by: word.clone(),
+                ..Arc::unwrap_or_clone(judged)
+            };
+            let conduct = observe::judged(&sighting);
+            if conduct == Some(&key.0) {
+                continue;
+            }
+            let whose = conduct.unwrap_or(&word.identity_uid);
+            let because =
+                format!("Retracted: a record that came late shows that {event} was {whose}'s.");
+            if let Some(finding) = self.situations.retract(&key, &because) {
+                self.report(&finding);
+                anew = Some(sighting);
+            }
+        }
+        if let Some(sighting) = anew
+            && let Some(identity) = observe::judged(&sighting)
+        {
+            self.judge(identity, &sighting, &[]);
         }
     }
 

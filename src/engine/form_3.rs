@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::situations::Situation;
-use super::state;
-use super::sweep::WrittenSweeps;
+use super::form_5::{self, WrittenSweeps};
+use super::situations::{Key, Situation};
 use super::watermark::Watermark;
 use crate::attribute;
-use crate::correlate::{self, DayUse, Sleep, Standing, UsageKey, Values, WrittenLinks};
+use crate::correlate::{
+    self, Burst, DayUse, Rhythm, Sleep, Standing, UsageKey, Values, Whereabouts, WrittenLinks,
+};
 use crate::model::{Attribution, Change, Changes, CredentialKind, Micros, Provider, Tie, Uid};
 
 #[derive(Deserialize)]
@@ -28,19 +29,19 @@ pub(super) struct Written {
     identities: Changes<Uid, KnownIdentity>,
     credentials: Changes<Uid, KnownCredential>,
     links: WrittenLinks,
-    situations: Changes<(Uid, Uid, Uid), Situation>,
+    situations: Changes<Key, Situation>,
     situations_evicted: u64,
     tree_size: i64,
 }
 
-impl From<Written> for state::Written {
+impl From<Written> for form_5::Written {
     fn from(old: Written) -> Self {
         Self {
             attributor: old.attributor,
             duplicates: old.duplicates,
             duplicates_evicted: old.duplicates_evicted,
             watermark: old.watermark,
-            waiting: each(old.waiting, |old| Arc::new(old.into())),
+            waiting: each(old.waiting, Into::into),
             profiles: each(old.profiles, Into::into),
             profiles_evicted: old.profiles_evicted,
             waiting_evicted: old.waiting_evicted,
@@ -88,7 +89,7 @@ pub(super) struct Sighting {
     user_agent_family: Option<Uid>,
 }
 
-impl From<Sighting> for correlate::Sighting {
+impl From<Sighting> for form_5::Sighting {
     fn from(old: Sighting) -> Self {
         Self {
             event_uid: old.event_uid,
@@ -129,14 +130,18 @@ struct Profile {
     values: [Values; 6],
 }
 
-impl From<Profile> for correlate::Profile {
+impl From<Profile> for form_5::Profile {
     fn from(old: Profile) -> Self {
         Self {
+            first_seen_at: old.first_seen_at,
             last_seen_at: old.last_seen_at,
             hours: old.hours,
             sleep: old.sleep,
             values: old.values.into(),
-            ..Self::new(old.first_seen_at)
+            denials: Burst::default(),
+            secrets: Burst::default(),
+            rhythm: Rhythm::default(),
+            whereabouts: Whereabouts::default(),
         }
     }
 }

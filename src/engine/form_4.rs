@@ -2,14 +2,12 @@
 //! uses before they named their events.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::form_3::{self, each};
-use super::situations::Situation;
-use super::state;
-use super::sweep::WrittenSweeps;
+use super::form_5::{self, WrittenSweeps};
+use super::situations::{Key, Situation};
 use super::watermark::Watermark;
 use crate::attribute;
 use crate::correlate::{
@@ -32,7 +30,7 @@ pub(super) struct Written {
     identities: Changes<Uid, KnownIdentity>,
     credentials: Changes<Uid, KnownCredential>,
     links: WrittenLinks,
-    situations: Changes<(Uid, Uid, Uid), Situation>,
+    situations: Changes<Key, Situation>,
     situations_evicted: u64,
     tree_size: i64,
     sweeps: WrittenSweeps,
@@ -40,14 +38,14 @@ pub(super) struct Written {
     newcomers_evicted: u64,
 }
 
-impl From<Written> for state::Written {
+impl From<Written> for form_5::Written {
     fn from(old: Written) -> Self {
         Self {
             attributor: old.attributor,
             duplicates: old.duplicates,
             duplicates_evicted: old.duplicates_evicted,
             watermark: old.watermark,
-            waiting: each(old.waiting, |old| Arc::new(old.into())),
+            waiting: each(old.waiting, Into::into),
             profiles: each(old.profiles, Into::into),
             profiles_evicted: old.profiles_evicted,
             waiting_evicted: old.waiting_evicted,
@@ -73,7 +71,7 @@ struct Sighting {
     person: Option<Uid>,
 }
 
-impl From<Sighting> for correlate::Sighting {
+impl From<Sighting> for form_5::Sighting {
     fn from(old: Sighting) -> Self {
         Self {
             denied: old.denied,
@@ -96,7 +94,7 @@ struct Profile {
     whereabouts: Whereabouts,
 }
 
-impl From<Profile> for correlate::Profile {
+impl From<Profile> for form_5::Profile {
     fn from(old: Profile) -> Self {
         Self {
             first_seen_at: old.first_seen_at,

@@ -10,14 +10,18 @@
 mod amend;
 mod counts;
 mod duplicates;
+mod epoch;
 mod event_rows;
 mod form_3;
 mod form_4;
+mod form_5;
+mod identity_rows;
 mod observe;
 mod registry;
 mod rows;
 mod situations;
 mod state;
+mod statements;
 mod sweep;
 mod watermark;
 
@@ -25,23 +29,21 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::record_batch::RecordBatch;
-
 use crate::attribute::{self, Attributor};
 use crate::correlate::{
-    self, KnownCredential, KnownIdentity, Links, Newcomers, Places, Profile, Sighting, SourceKind,
-    UsageCounter,
+    self, KnownCredential, KnownIdentity, Links, Newcomers, Peers, Places, Profile, Sighting,
+    SourceKind, UsageCounter,
 };
 use crate::detect::rules::Rules;
 use crate::detect::{self, Detector, Suppression};
-use crate::evidence::Table;
 use crate::model::{
-    AuditEvent, Decoded, DecodedRecord, Finding, Flags, Kept, Micros, Piece, Sha256Digest,
-    SourceGap, Tracked, Uid, sha256,
+    AuditEvent, Day, Decoded, DecodedRecord, Facts, Finding, Flags, Kept, Micros, Piece,
+    Sha256Digest, SourceGap, Tracked, Uid, sha256,
 };
 
 pub use counts::{Counts, LaneCounts};
 use duplicates::{Duplicates, Seen};
+pub use epoch::{EpochContext, EvidenceEpoch, News};
 use event_rows::LEAVES_PER_EVENT;
 pub use event_rows::{Decided, EventRows};
 use rows::RowSet;
@@ -79,51 +81,6 @@ impl Params {
     }
 }
 
-/// What the engine must be told about an epoch besides its records: all of it stands in the manifest.
-#[derive(Clone, Debug)]
-pub struct EpochContext {
-    /// Number of the epoch, from 1.
-    pub epoch: i64,
-    /// When the epoch was cut.
-    pub now: Micros,
-    /// Every lane that may bring records: the watermark waits for those that have not brought any.
-    pub lanes: Vec<Arc<str>>,
-    /// Lanes that are read to their end and silent: the watermark does not wait for them.
-    pub idle: Vec<Arc<str>>,
-    /// Whether no further input will come: everything that waits is settled now.
-    pub seal: bool,
-}
-
-/// What an epoch came to.
-#[derive(Debug)]
-pub struct EvidenceEpoch {
-    /// Rows by table, in ledger order; tables without rows are left out.
-    pub batches: Vec<(&'static Table, RecordBatch)>,
-    pub counts: Counts,
-    pub watermark: Option<Micros>,
-    /// Leaves of the Merkle tree after this epoch. The last one is the epoch's own row, which the ledger writes.
-    pub tree_size: i64,
-    /// Names the parameters that gave these rows.
-    pub params_sha256: String,
-    /// What readers of the live view want to know at once.
-    pub news: Vec<News>,
-}
-
-/// A revision of a finding, reduced to what a person is told while the program runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
-    pub finding_uid: Uid,
-    pub detector: &'static str,
-    pub severity: &'static str,
-    pub identity_uid: Uid,
-    pub title: String,
-    pub summary: String,
-    pub first_event_time: Micros,
-    pub event_count: i64,
-    /// Whether somebody decided that nobody is to be told of it.
-    pub suppressed: bool,
-}
-
 /// The engine and everything it remembers.
 pub struct Engine {
     params: Params,
@@ -131,6 +88,10 @@ pub struct Engine {
     attributor: Attributor,
     detectors: Vec<Box<dyn Detector>>,
     suppressions: Vec<Suppression>,
+    /// The same by decisions about findings, by the day on which they end.
+    decided: Tracked<(Day, Uid), Suppression>,
+    /// What an inventory says, by the name that it has for an identity.
+    inventory: Kept<Uid, Facts>,
     duplicates: Duplicates,
     watermark: Watermark,
     /// Events that the watermark has not passed, in the order in which they will be judged.
@@ -146,6 +107,7 @@ pub struct Engine {
     situations: Situations,
     sweeps: Sweeps,
     newcomers: Newcomers,
+    peers: Peers,
     tree_size: i64,
     rows: RowSet,
     counts: Counts,
@@ -181,9 +143,12 @@ impl Engine {
             links: Links::default(),
             situations: Situations::new(&detectors, params.rules.clone()),
             newcomers: Newcomers::default(),
+            peers: Peers::default(),
             sweeps: Sweeps::new(detect::sweeps(&params.detect)),
             detectors,
             suppressions: params.detect.suppress.clone(),
+            decided: Tracked::default(),
+            inventory: Kept::default(),
             tree_size: 0,
             rows: RowSet::default(),
             counts: Counts::default(),
@@ -217,6 +182,9 @@ impl Engine {
     /// Begins an epoch. What it returns is empty, and takes the rows of its events.
     pub fn begin(&mut self, context: &EpochContext) -> EventRows {
         self.watermark.expect(&context.lanes);
+        for statement in &context.statements {
+            self.take(statement);
+        }
         EventRows::new(context.epoch, self.tree_size)
     }
 
@@ -252,6 +220,7 @@ impl Engine {
             + self.waiting_evicted
             + self.links.evicted()
             + self.newcomers.evicted
+            + self.peers.evicted
             + self.usage.evicted
             + self.situations.evicted;
         let counts = std::mem::take(&mut self.counts);
@@ -456,11 +425,17 @@ impl Engine {
 
     /// Writes a revision and tells it to the live view.
     fn report(&mut self, finding: &Finding) {
-        let suppressed = self.suppressions.iter().find(|one| one.covers(finding));
+        let decided = self.decided.iter().map(|(_, one)| one);
+        let suppressed = self
+            .suppressions
+            .iter()
+            .chain(decided)
+            .find(|one| one.covers(finding));
         self.rows.finding(finding, suppressed);
         self.news.push(News {
             suppressed: suppressed.is_some(),
             finding_uid: finding.finding_uid.clone(),
+            status: finding.status,
             detector: finding.detector,
             severity: finding.severity.name(),
             identity_uid: finding.identity_uid.clone(),

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::Engine;
+use super::statements::facts_of;
 use crate::attribute::{self, Attributor};
-use crate::correlate::{Place, Profile, Sighting, Source};
+use crate::correlate::{self, Place, Profile, Sighting, Source};
 use crate::detect::rules::Asked;
 use crate::detect::{Before, Detector};
 use crate::model::{
@@ -63,6 +64,17 @@ pub(super) fn sighting(
             .as_deref()
             .and_then(user_agent_family)
             .map(|family| names.intern(family)),
+        client: event
+            .network
+            .user_agent
+            .as_deref()
+            .and_then(client)
+            .map(|client| names.intern(client)),
+        resource_class: event
+            .resources
+            .first()
+            .and_then(|id| correlate::resource_class(id))
+            .map(|class| names.intern(&class)),
         denied: event.error_code.as_deref().is_some_and(denied),
         person: person(event).map(|sign| names.intern(sign)),
         rules: hits.to_vec(),
@@ -109,9 +121,20 @@ pub(super) fn user_agent_family(text: &str) -> Option<&str> {
     (!product.is_empty() && product.len() <= 64).then_some(product)
 }
 
+/// The first product of a user agent with the first number of its version: `aws-cli/2.15.0 …` → `aws-cli/2`.
+fn client(text: &str) -> Option<&str> {
+    let family = user_agent_family(text)?;
+    let text = text.trim_start_matches('[');
+    let version = text[family.len()..].strip_prefix('/')?;
+    let major = version.bytes().take_while(u8::is_ascii_digit).count();
+    (1..=9)
+        .contains(&major)
+        .then(|| &text[..family.len() + 1 + major])
+}
+
 /// Whose conduct an event is: the machine identity that was used. What people and providers do is for the user's rules
 /// alone.
-fn judged(sighting: &Sighting) -> Option<&Uid> {
+pub(super) fn judged(sighting: &Sighting) -> Option<&Uid> {
     let asked = !sighting.rules.is_empty();
     sighting
         .wielded()
@@ -141,9 +164,11 @@ impl Engine {
         let Some(identity) = sighting.profiled() else {
             return;
         };
-        self.profiles
-            .entry(identity, || Profile::new(sighting.event_time))
-            .add(sighting);
+        let own = self
+            .profiles
+            .entry(identity, || Profile::new(sighting.event_time));
+        let fresh = own.add(sighting);
+        self.peers.add(sighting, own, &fresh);
         if self.profiles.len() > self.params.profiles_max {
             self.forget_profiles();
         }
@@ -151,7 +176,7 @@ impl Engine {
 
     /// Asks every detector, and every rule that the record satisfies. What a person does with a machine's identity is judged
     /// by the detectors of that alone, and never becomes normal for the machine.
-    fn judge(&mut self, identity: &Uid, sighting: &Sighting, targets: &[Option<Uid>]) {
+    pub(super) fn judge(&mut self, identity: &Uid, sighting: &Sighting, targets: &[Option<Uid>]) {
         let machine = sighting.profiled().is_some();
         let wielded = sighting.wielded().is_some();
         let unknown;
@@ -166,8 +191,13 @@ impl Engine {
         let newcomers = sighting.network.as_ref();
         let mut before = Before {
             profile,
+            peers: self.peers.of(sighting, profile),
             acting: self.identities.get(&by.acting_uid),
             origin: self.identities.get(&by.origin_uid),
+            facts: self
+                .identities
+                .get(identity)
+                .and_then(|known| facts_of(&self.inventory, identity, known)),
             credential: by
                 .credential_uid
                 .as_ref()
@@ -237,6 +267,20 @@ mod tests {
             "ResourceNotFound",
         ] {
             assert!(!denied(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn clients_keep_their_major_version() {
+        for (text, expected) in [
+            ("aws-cli/2.15.0 Python/3.11", Some("aws-cli/2")),
+            ("[aws-sdk-go/1.2]", Some("aws-sdk-go/1")),
+            ("Boto3/1.26.7", Some("Boto3/1")),
+            ("ec2.amazonaws.com", None),
+            ("tool/v2", None),
+            ("tool/20261124120000", None),
+        ] {
+            assert_eq!(client(text), expected);
         }
     }
 

@@ -2,6 +2,7 @@
 //! or machine made to one. It follows the judged order of events, so versions do not depend on who was read first.
 
 use super::Engine;
+use super::statements::facts_of;
 use crate::correlate::{Key, KnownCredential, KnownIdentity, Sighting};
 use crate::model::{Action, ActorType, Change, Micros, Uid};
 
@@ -54,11 +55,11 @@ impl Engine {
         }
         let mut known = known.cloned().unwrap_or_default();
         if known.version == 0 || known.told {
-            known.kind = super::rows::kind_at(sighting, place).to_owned();
+            known.kind = super::identity_rows::kind_at(sighting, place).to_owned();
             known.told = false;
         }
         if known.version == 0 {
-            known.provider = super::rows::provider_of_uid(identity, sighting).to_owned();
+            known.provider = super::identity_rows::provider_of_uid(identity, sighting).to_owned();
             known.tenant.clone_from(&sighting.tenant_uid);
         }
         known.version += 1;
@@ -71,12 +72,13 @@ impl Engine {
             let reason = format!("used {} ({group})", sighting.operation);
             known.used = Some((*tier, self.attributor.intern(&reason)));
         }
-        self.rows.identity(identity, &known, sighting);
+        let facts = facts_of(&self.inventory, identity, &known);
+        self.rows.identity(identity, &known, facts, sighting.into());
         self.keep_identity(identity, known);
     }
 
     /// Remembers an identity, if there is room.
-    fn keep_identity(&mut self, identity: &Uid, known: KnownIdentity) {
+    pub(super) fn keep_identity(&mut self, identity: &Uid, known: KnownIdentity) {
         if self.identities.len() < KNOWN_MAX || self.identities.contains(identity) {
             self.identities.insert(identity.clone(), known);
         } else {
@@ -203,8 +205,8 @@ impl Engine {
         let mut known = self.identities.get(target).cloned().unwrap_or_default();
         let before = known.clone();
         if known.version == 0 {
-            known.kind = super::rows::kind_of_uid(target).to_owned();
-            known.provider = super::rows::provider_of_uid(target, sighting).to_owned();
+            known.kind = super::identity_rows::kind_of_uid(target).to_owned();
+            known.provider = super::identity_rows::provider_of_uid(target, sighting).to_owned();
             known.tenant.clone_from(&sighting.tenant_uid);
             known.told = true;
         }
@@ -228,7 +230,8 @@ impl Engine {
         let told_more = known != before;
         if told_more {
             known.version += 1;
-            self.rows.identity(target, &known, sighting);
+            let facts = facts_of(&self.inventory, target, &known);
+            self.rows.identity(target, &known, facts, sighting.into());
         }
         // Whom it trusts is no part of a version: `lifecycle` tells it.
         let trust = change.action == Action::TrustChange;

@@ -7,17 +7,17 @@ use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 
 use crate::attribute::{Amendment, Session};
-use crate::correlate::{KnownCredential, KnownIdentity, Link, Sighting, Usage, UsageKey};
+use crate::correlate::{KnownCredential, Link, Sighting, Usage, UsageKey};
 use crate::detect::Suppression;
 use crate::evidence::{
     Amendments, AmendmentsRow, Coverage, CoverageRow, Credentials, CredentialsRow, FindingEvents,
-    FindingEventsRow, Findings, FindingsRow, Identities, IdentitiesRow, Ledger, LifecycleRow,
-    Lifecycles, Links, LinksRow, Rejects, RejectsRow, Rows, Sessions, SessionsRow, Table, UsageRow,
-    Usages, uid_texts as texts,
+    FindingEventsRow, Findings, FindingsRow, Identities, Ledger, LifecycleRow, Lifecycles, Links,
+    LinksRow, Rejects, RejectsRow, Rows, Sessions, SessionsRow, Table, TriageRow, Triages,
+    UsageRow, Usages, uid_texts as texts,
 };
 use crate::model::{
-    AuditEvent, Change, Confidence, Finding, Micros, Piece, Position, Reject, SourceGap, Uid,
-    sha256,
+    AuditEvent, Change, Confidence, Finding, Micros, Piece, Position, Reject, SourceGap, Statement,
+    Triage, Uid, sha256,
 };
 
 /// A rejected record keeps at most this much of itself: enough to see what it is, too little to fill the lake.
@@ -50,11 +50,12 @@ pub(super) struct RowSet {
     credentials: Credentials,
     finding_events: FindingEvents,
     findings: Findings,
-    identities: Identities,
+    pub(super) identities: Identities,
     lifecycle: Lifecycles,
     links: Links,
     rejects: Rejects,
     sessions: Sessions,
+    triage: Triages,
     usage: Usages,
     covered: HashMap<CoverageKey, CoverageCount, RandomState>,
 }
@@ -192,37 +193,26 @@ impl RowSet {
         });
     }
 
-    /// A version of an identity.
-    pub(super) fn identity(&mut self, identity: &Uid, known: &KnownIdentity, sighting: &Sighting) {
-        let privilege = known.privilege();
-        self.identities.push(&IdentitiesRow {
-            identity_uid: identity,
-            version: known.version,
-            valid_from: sighting.event_time,
-            kind: &known.kind,
-            provider: &known.provider,
-            tenant_uid: known.tenant.as_deref(),
-            native_uid: native_part(identity),
-            arn_or_app_id: known.native.as_deref(),
-            display_name: known.name.as_deref(),
-            status: known.standing.name(),
-            merged_into_uid: known.merged_into.as_deref(),
-            created_time: known.created_at,
-            created_by_uid: known.created_by.as_deref(),
-            owner: None,
-            backup_owner: None,
-            purpose: None,
-            criticality: None,
-            environment: None,
-            vendor: None,
-            contract_scope: None,
-            expires_time: None,
-            review_days: None,
-            risk_tier: None,
-            privilege_tier: privilege.map(|(tier, _)| i64::from(tier)),
-            privilege_reason: privilege.map(|(_, reason)| reason.as_ref()),
-            source: if known.told { "lifecycle" } else { "observed" },
-            change_event_uid: Some(&sighting.event_uid),
+    /// What somebody decided about a finding, and which values became normal by it.
+    pub(super) fn triage(&mut self, statement: &Statement, triage: &Triage, joined: &[String]) {
+        let observed: Vec<String> = triage
+            .observed
+            .iter()
+            .map(|observed| format!("{}={}", observed.dimension, observed.value))
+            .collect();
+        self.triage.push(&TriageRow {
+            statement_uid: &statement.uid,
+            decided_time: statement.at,
+            finding_uid: &triage.finding_uid,
+            revision: triage.revision,
+            detector: &triage.detector,
+            identity_uid: &triage.identity_uid,
+            decision: triage.decision.name(),
+            reason: &triage.reason,
+            author: &statement.author,
+            observed: observed.iter().map(String::as_str).collect(),
+            joined: joined.iter().map(String::as_str).collect(),
+            suppress_until: triage.until,
         });
     }
 
@@ -372,7 +362,7 @@ impl RowSet {
 
     /// The builders in the order of `evidence::TABLES`, but for the two that [`EventRows`](super::EventRows) fills and for
     /// `epochs`, whose row only the ledger can write.
-    fn tables(&mut self) -> [&mut dyn Rows; 11] {
+    fn tables(&mut self) -> [&mut dyn Rows; 12] {
         [
             &mut self.amendments,
             &mut self.coverage,
@@ -384,6 +374,7 @@ impl RowSet {
             &mut self.links,
             &mut self.rejects,
             &mut self.sessions,
+            &mut self.triage,
             &mut self.usage,
         ]
     }
@@ -403,63 +394,6 @@ impl RowSet {
             });
         }
     }
-}
-
-/// The provider's own id: what stands after `aws:role:`, `entra:sp:` or `oidc:`.
-fn native_part(uid: &str) -> &str {
-    let schemes = if uid.starts_with("aws:") || uid.starts_with("entra:") {
-        3
-    } else {
-        2
-    };
-    uid.splitn(schemes, ':').last().unwrap_or(uid)
-}
-
-pub(super) fn provider_of_uid(uid: &str, sighting: &Sighting) -> &'static str {
-    if uid.starts_with("aws:") {
-        "aws"
-    } else if uid.starts_with("entra:") {
-        "entra"
-    } else {
-        sighting.provider.name()
-    }
-}
-
-/// What stands at `place` of the chain: stated for both ends, told by the id's form between them.
-pub(super) fn kind_at(sighting: &Sighting, place: usize) -> &'static str {
-    let by = &sighting.by;
-    let identity = &by.chain[place];
-    if place + 1 == by.chain.len() {
-        by.acting_kind.name()
-    } else if *identity == by.identity_uid {
-        by.identity_kind.name()
-    } else {
-        kind_of_uid(identity)
-    }
-}
-
-/// The kind that an id's own form states, for identities in the middle of a chain.
-pub(super) fn kind_of_uid(uid: &str) -> &'static str {
-    use crate::model::IdentityKind as Kind;
-    let kinds = [
-        ("aws:ec2-identity", Kind::Ec2InstanceIdentity),
-        ("aws:idc", Kind::IdentityCenterUser),
-        ("aws:role", Kind::IamRole),
-        ("aws:user", Kind::IamUser),
-        ("aws:root", Kind::AccountRoot),
-        ("aws:fed", Kind::FederatedSession),
-        ("aws:svc", Kind::AwsService),
-        ("entra:sp", Kind::ServicePrincipal),
-        ("entra:user", Kind::EntraUser),
-        ("oidc:", Kind::OidcWorkload),
-        ("saml:", Kind::SamlSubject),
-        ("x509:", Kind::X509Workload),
-    ];
-    kinds
-        .into_iter()
-        .find(|(prefix, _)| uid.starts_with(prefix))
-        .map_or(Kind::Unknown, |(_, kind)| kind)
-        .name()
 }
 
 /// A query that returns the events a finding names, by joining the finding with them.

@@ -36,7 +36,14 @@ const OPEN_OF_IDENTITY_MAX: usize = 64;
 const RULES_OF_IDENTITY_MAX: usize = 256;
 
 /// Identity, detector, key: a detector can have several situations of one identity open.
-type Key = (Uid, Uid, Uid);
+pub(super) type Key = (Uid, Uid, Uid);
+
+/// What must survive a restart.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct WrittenSituations {
+    pub(super) open: Changes<Key, Situation>,
+    pub(super) triggers: Changes<Key, Arc<Sighting>>,
+}
 
 /// A finding that may still grow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -87,6 +94,10 @@ pub(super) struct Situations {
     open: Tracked<Key, Situation>,
     /// Derived: when each ends if nothing more happens.
     by_end: BTreeSet<(Micros, Key)>,
+    /// The event that opened each, so that it can be judged anew when it turns out to be somebody else's.
+    triggers: Tracked<Key, Arc<Sighting>>,
+    /// Derived: the same by event.
+    by_trigger: BTreeSet<(Uid, Key)>,
     /// What findings take from their detector, so that situations restored from state can be written too.
     registry: Vec<Registered>,
     /// What findings of the user's rules take from theirs.
@@ -116,6 +127,8 @@ impl Situations {
         Self {
             open: Tracked::default(),
             by_end: BTreeSet::new(),
+            triggers: Tracked::default(),
+            by_trigger: BTreeSet::new(),
             registry,
             rules,
             evicted: 0,
@@ -209,6 +222,10 @@ impl Situations {
         situation.count(&sighting.event_uid, sighting.event_time);
         let events = situation.revise(FindingStatus::New);
         let mut findings: Vec<Finding> = self.close(&key).into_iter().collect();
+        self.by_trigger
+            .insert((sighting.event_uid.clone(), key.clone()));
+        self.triggers
+            .insert(key.clone(), Arc::new(sighting.clone()));
         self.by_end.insert((situation.ends_at(), key.clone()));
         self.open.insert(key.clone(), situation);
         findings.extend(self.finding(&key, events));
@@ -265,6 +282,25 @@ impl Situations {
         findings
     }
 
+    /// The situations that `event` opened, by whose conduct they are, with the event as it was judged.
+    pub(super) fn opened_by(&self, event: &Uid) -> Vec<(Key, Arc<Sighting>)> {
+        let nothing = || Uid::from("");
+        let from = (event.clone(), (nothing(), nothing(), nothing()));
+        self.by_trigger
+            .range(from..)
+            .take_while(|(of, _)| of == event)
+            .filter_map(|(_, key)| Some((key.clone(), self.triggers.get(key)?.clone())))
+            .collect()
+    }
+
+    /// Takes a situation back, with a last revision that says `because` of what.
+    pub(super) fn retract(&mut self, key: &Key, because: &str) -> Option<Finding> {
+        let situation = self.open.get_mut(key)?;
+        situation.summary.push(' ');
+        situation.summary.push_str(because);
+        self.end(key, FindingStatus::Retracted)
+    }
+
     /// A revision of every situation that grew since its last one: the input has ended.
     pub(super) fn flush(&mut self) -> Vec<Finding> {
         let grown: Vec<Key> = self
@@ -290,12 +326,21 @@ impl Situations {
         self.open.len()
     }
 
-    pub(super) fn written(&mut self, all: bool) -> Changes<Key, Situation> {
-        self.open.written(all)
+    pub(super) fn written(&mut self, all: bool) -> WrittenSituations {
+        WrittenSituations {
+            open: self.open.written(all),
+            triggers: self.triggers.written(all),
+        }
     }
 
-    pub(super) fn restore(&mut self, changes: Changes<Key, Situation>) {
-        self.open.apply(changes);
+    pub(super) fn restore(&mut self, written: WrittenSituations) {
+        self.open.apply(written.open);
+        self.triggers.apply(written.triggers);
+        self.by_trigger = self
+            .triggers
+            .iter()
+            .map(|(key, trigger)| (trigger.event_uid.clone(), key.clone()))
+            .collect();
         self.by_end = self
             .open
             .iter()
@@ -305,12 +350,20 @@ impl Situations {
 
     /// Ends one situation, with a last revision that says so.
     fn close(&mut self, key: &Key) -> Option<Finding> {
+        self.end(key, FindingStatus::Closed)
+    }
+
+    fn end(&mut self, key: &Key, status: FindingStatus) -> Option<Finding> {
         let situation = self.open.get_mut(key)?;
         let end = situation.ends_at();
-        let revision = situation.revise(FindingStatus::Closed);
+        let revision = situation.revise(status);
         let finding = self.finding(key, revision);
         self.by_end.remove(&(end, key.clone()));
         self.open.remove(key);
+        if let Some(trigger) = self.triggers.remove(key) {
+            let event = trigger.event_uid.clone();
+            self.by_trigger.remove(&(event, key.clone()));
+        }
         finding
     }
 

@@ -9,19 +9,21 @@ use std::{fmt, io};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::situations::Situation;
+use super::situations::WrittenSituations;
 use super::sweep::WrittenSweeps;
 use super::watermark::Watermark;
-use super::{Engine, Params, form_3, form_4};
+use super::{Engine, Params, form_3, form_4, form_5};
 use crate::attribute;
 use crate::correlate::{
-    DayUse, KnownCredential, KnownIdentity, Newcomer, Profile, Sighting, UsageKey, WrittenLinks,
+    DayUse, KnownCredential, KnownIdentity, Newcomer, PeerGroup, Profile, Sighting, UsageKey,
+    WrittenLinks,
 };
-use crate::model::{Changes, Micros, Uid};
+use crate::detect::Suppression;
+use crate::model::{Changes, Day, Facts, Micros, Uid};
 
 /// The form written by this build. Forms 1 and 2 were never in a release. `tests/state` holds files of every later one,
 /// which must load for ever.
-const FORM: u8 = 5;
+const FORM: u8 = 6;
 
 /// Why state could not be read. The lake is then read by another build than it was written by, or it is damaged.
 #[derive(Debug, Error)]
@@ -57,12 +59,16 @@ pub(super) struct Written {
     pub(super) identities: Changes<Uid, KnownIdentity>,
     pub(super) credentials: Changes<Uid, KnownCredential>,
     pub(super) links: WrittenLinks,
-    pub(super) situations: Changes<(Uid, Uid, Uid), Situation>,
+    pub(super) situations: WrittenSituations,
     pub(super) situations_evicted: u64,
     pub(super) tree_size: i64,
     pub(super) sweeps: WrittenSweeps,
     pub(super) newcomers: Changes<Uid, Vec<Newcomer>>,
     pub(super) newcomers_evicted: u64,
+    pub(super) peers: Changes<Uid, PeerGroup>,
+    pub(super) peers_evicted: u64,
+    pub(super) decided: Changes<(Day, Uid), Suppression>,
+    pub(super) inventory: Changes<Uid, Facts>,
 }
 
 /// What the engine remembers, or what changed of it, taken out of the engine: it can be written while the engine goes on.
@@ -131,6 +137,10 @@ impl Engine {
             sweeps: self.sweeps.written(all),
             newcomers: self.newcomers.written(all),
             newcomers_evicted: self.newcomers.evicted,
+            peers: self.peers.written(all),
+            peers_evicted: self.peers.evicted,
+            decided: self.decided.written(all),
+            inventory: self.inventory.written(all),
         })
     }
 
@@ -148,13 +158,17 @@ impl Engine {
         match bytes.split_first() {
             None => return Err(StateError::Empty),
             Some((&FORM, body)) => self.apply_written(whole(body)?),
+            Some((5, body)) => {
+                let written: form_5::Written = whole(body)?;
+                self.apply_written(written.into());
+            }
             Some((4, body)) => {
                 let written: form_4::Written = whole(body)?;
-                self.apply_written(written.into());
+                self.apply_written(form_5::Written::from(written).into());
             }
             Some((3, body)) => {
                 let written: form_3::Written = whole(body)?;
-                self.apply_written(written.into());
+                self.apply_written(form_5::Written::from(written).into());
             }
             Some((&form, _)) => return Err(StateError::UnknownForm(form)),
         }
@@ -180,5 +194,9 @@ impl Engine {
         self.sweeps.restore(written.sweeps);
         self.newcomers.restore(written.newcomers);
         self.newcomers.evicted = written.newcomers_evicted;
+        self.peers.restore(written.peers);
+        self.peers.evicted = written.peers_evicted;
+        self.decided.apply(written.decided);
+        self.inventory.apply(written.inventory);
     }
 }

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::situations::finding_uid;
+use super::statements::facts_of;
 use crate::correlate::{KnownIdentity, Sighting};
 use crate::detect::{Subject, Sweep, Word};
 use crate::model::{
-    Changes, Day, Finding, FindingEvent, FindingStatus, Micros, Role, Tracked, Uid,
+    Changes, Day, Facts, Finding, FindingEvent, FindingStatus, Micros, Role, Tracked, Uid,
 };
 
 /// On how many days a tenant's logs are remembered to have told of anything: more than any window of a sweep.
@@ -30,14 +31,25 @@ const TENANTS_MAX: usize = 100_000;
 /// What a sweep said last of something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Told {
-    sweep: Uid,
-    revision: i32,
-    word: Word,
+    pub(super) sweep: Uid,
+    pub(super) revision: i32,
+    pub(super) word: Word,
     /// Whether it still holds. What is over is remembered for a while: it may come again, as the next revision.
-    open: bool,
+    pub(super) open: bool,
+    /// The day at whose beginning it was said.
+    pub(super) day: Day,
 }
 
 impl Told {
+    /// The same, over.
+    fn ended(&self) -> Self {
+        Self {
+            revision: self.revision + 1,
+            open: false,
+            ..self.clone()
+        }
+    }
+
     /// Whether both are about the same matter.
     fn same(&self, other: &Self) -> bool {
         self.sweep == other.sweep
@@ -105,12 +117,21 @@ impl Sweeps {
     }
 
     /// What is new about `identity` today. Nothing is told of one that is known under a better name by now.
-    fn look(&self, uid: &Uid, known: &KnownIdentity, renamed: bool, today: Day) -> Option<News> {
+    fn look(
+        &self,
+        (uid, known): (&Uid, &KnownIdentity),
+        facts: Option<&Facts>,
+        inventory: bool,
+        renamed: bool,
+        today: Day,
+    ) -> Option<News> {
         let told = self.told.get(uid).map_or(&[][..], Vec::as_slice);
         let tenant = known.tenant.as_ref().unwrap_or(&self.nobody);
         let subject = Subject {
             uid,
             known,
+            facts,
+            inventory,
             today,
             logged: self.logged.get(tenant).map_or(&[], Vec::as_slice),
         };
@@ -118,14 +139,12 @@ impl Sweeps {
         let mut news = News::default();
         for sweep in &self.sweeps {
             let of_it = || told.iter().filter(|told| *told.sweep == *sweep.name());
-            let over = of_it()
-                .filter(|told| told.open && (!judged || sweep.over(&told.word, &subject)))
-                .map(|told| Told {
-                    revision: told.revision + 1,
-                    open: false,
-                    ..told.clone()
-                });
-            news.over.extend(over);
+            for told in of_it().filter(|told| told.open) {
+                let untrue = sweep.untrue(&told.word, told.day, &subject);
+                if untrue || !judged || sweep.over(&told.word, &subject) {
+                    news.ended.push((told.ended(), untrue));
+                }
+            }
             if !judged {
                 continue;
             }
@@ -138,17 +157,19 @@ impl Sweeps {
                         revision: before.map_or(0, |before| before.revision) + 1,
                         word,
                         open: true,
+                        day: today,
                     });
                 }
             }
         }
-        (!news.over.is_empty() || !news.said.is_empty()).then_some(news)
+        (!news.ended.is_empty() || !news.said.is_empty()).then_some(news)
     }
 
     /// Remembers what is told now.
     fn remember(&mut self, uid: &Uid, news: &News) {
         let mut told = self.told.remove(uid).unwrap_or_default();
-        for now in news.over.iter().chain(&news.said) {
+        let ended = news.ended.iter().map(|(told, _)| told);
+        for now in ended.chain(&news.said) {
             told.retain(|told| !told.same(now));
             told.push(now.clone());
         }
@@ -161,12 +182,12 @@ impl Sweeps {
         self.told.insert(uid.clone(), told);
     }
 
-    /// The row that says `told` on `today`.
+    /// The row that says `told` on `today`; `untrue` if it never was so.
     fn finding(
         &self,
-        uid: &Uid,
-        known: &KnownIdentity,
+        (uid, known): (&Uid, &KnownIdentity),
         told: &Told,
+        untrue: bool,
         today: Day,
     ) -> Option<Finding> {
         let sweep = self
@@ -177,10 +198,17 @@ impl Sweeps {
         let since = format!("{} {}", word.about, word.since.0);
         let first = told.revision == 1;
         let status = match (told.open, first) {
+            (false, _) if untrue => FindingStatus::Retracted,
             (false, _) => FindingStatus::Closed,
             (true, true) => FindingStatus::New,
             (true, false) => FindingStatus::Updated,
         };
+        let mut summary = word.summary.clone();
+        if let Some((last, event)) = known.last_use.as_ref().filter(|_| untrue) {
+            summary.push_str(&format!(
+                " Retracted: a record that came late tells of a use at {last} ({event})."
+            ));
+        }
         let events = word
             .event
             .iter()
@@ -207,7 +235,7 @@ impl Sweeps {
                 .collect(),
             tenant_uid: known.tenant.clone(),
             title: word.title.clone(),
-            summary: word.summary.clone(),
+            summary,
             why: word.why.clone(),
             first_event_time: word.since,
             last_event_time: today.start(),
@@ -223,16 +251,17 @@ impl Sweeps {
 /// What changed about one identity.
 #[derive(Debug, Default)]
 struct News {
-    over: Vec<Told>,
+    /// What is over, and whether it never was so.
+    ended: Vec<(Told, bool)>,
     said: Vec<Told>,
 }
 
 /// What must survive a restart.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct WrittenSweeps {
-    told: Changes<Uid, Vec<Told>>,
-    logged: Changes<Uid, Vec<Day>>,
-    swept: Option<Day>,
+    pub(super) told: Changes<Uid, Vec<Told>>,
+    pub(super) logged: Changes<Uid, Vec<Day>>,
+    pub(super) swept: Option<Day>,
 }
 
 impl Engine {
@@ -252,6 +281,7 @@ impl Engine {
     }
 
     fn sweep(&mut self, today: Day) {
+        self.forget_decisions(today);
         let mut all: Vec<(Uid, News)> = self
             .identities
             .unordered()
@@ -259,7 +289,10 @@ impl Engine {
                 let renamed = uid
                     .strip_prefix("aws:role-arn:")
                     .is_some_and(|arn| self.attributor.role_since(arn, today.start()).is_some());
-                let news = self.sweeps.look(uid, known, renamed, today)?;
+                let facts = facts_of(&self.inventory, uid, known);
+                let inventory = !self.inventory.is_empty();
+                let one = (uid, known);
+                let news = self.sweeps.look(one, facts, inventory, renamed, today)?;
                 Some((uid.clone(), news))
             })
             .collect();
@@ -267,8 +300,11 @@ impl Engine {
         for (uid, news) in all {
             let mut findings = Vec::new();
             if let Some(known) = self.identities.get(&uid) {
-                for told in news.over.iter().chain(&news.said) {
-                    findings.extend(self.sweeps.finding(&uid, known, told, today));
+                let ended = news.ended.iter().map(|(told, untrue)| (told, *untrue));
+                let said = news.said.iter().map(|told| (told, false));
+                for (told, untrue) in ended.chain(said) {
+                    let one = (&uid, known);
+                    findings.extend(self.sweeps.finding(one, told, untrue, today));
                 }
             }
             self.sweeps.remember(&uid, &news);

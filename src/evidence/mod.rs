@@ -20,6 +20,7 @@ mod raw_events;
 mod rejects;
 mod sessions;
 mod table;
+mod triage;
 mod usage;
 
 pub use activity::{Activity, ActivityRow};
@@ -37,10 +38,11 @@ pub use raw_events::{RawEvents, RawEventsRow};
 pub use rejects::{Rejects, RejectsRow};
 pub use sessions::{Sessions, SessionsRow};
 pub use table::{ColumnDoc, Ledger, Rows, Table, TableDoc};
+pub use triage::{TriageRow, Triages};
 pub use usage::{UsageRow, Usages};
 
 /// Every table, alphabetically, but for `epochs`: its row is committed last, so it stands last.
-pub const TABLES: [&Table; 14] = [
+pub const TABLES: [&Table; 15] = [
     &activity::TABLE,
     &amendments::TABLE,
     &coverage::TABLE,
@@ -53,6 +55,7 @@ pub const TABLES: [&Table; 14] = [
     &raw_events::TABLE,
     &rejects::TABLE,
     &sessions::TABLE,
+    &triage::TABLE,
     &usage::TABLE,
     &epochs::TABLE,
 ];

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 
 use super::{IngestError, Pull, RecordSource, Told};
-use crate::model::{LastRecord, Micros, RawRecord, SourceGap};
+use crate::model::{LastRecord, Micros, RawRecord, SourceGap, Statement};
 
 /// How long one wait for a record lasts at most: how quickly a request to stop is seen.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -77,6 +77,8 @@ pub struct RawEpoch {
     pub last: bool,
     /// The input has ended because there is no more of it, not because somebody asked to stop.
     pub sealed: bool,
+    /// What people stated meanwhile. No source brings it: whoever reads epochs adds it.
+    pub statements: Vec<Statement>,
 }
 
 /// Collects records into epochs.
@@ -191,6 +193,7 @@ impl Cutter {
             bytes,
             last: (ended || stopping) && self.failed.is_none(),
             sealed: ended && self.finite,
+            statements: Vec::new(),
         })
     }
 

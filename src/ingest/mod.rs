@@ -136,3 +136,33 @@ pub trait RecordSource: Send {
         Vec::new()
     }
 }
+
+/// A source that has ended before it began: for a writer that only takes what people stated.
+#[derive(Clone, Copy, Debug)]
+pub struct Nothing;
+
+impl RecordSource for Nothing {
+    fn pull(&mut self, _: Duration) -> Result<Pull, IngestError> {
+        Ok(Pull::End)
+    }
+
+    fn cluster(&self) -> &str {
+        ""
+    }
+
+    fn lanes(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    fn idle(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    fn new_partitions(&self) -> Vec<(Arc<str>, i32, i64)> {
+        Vec::new()
+    }
+
+    fn start_of(&self, _: &str, _: i32) -> Option<i64> {
+        None
+    }
+}

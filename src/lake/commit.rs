@@ -5,13 +5,13 @@ use std::path::Path;
 
 use arrow::record_batch::RecordBatch;
 
-use super::ledger::{InputRange, Ledger, Manifest, NO_HASH, TableFiles};
+use super::ledger::{InputRange, Ledger, Manifest, NO_HASH, StatementInput, TableFiles};
 use super::log::{Growth, Integrity, Log};
 use super::rows::Leaves;
 use super::stage::{StagedTable, Staging};
 use super::tables::{self, LakeTable};
 use super::upkeep::{self, Keeper};
-use super::{LakeError, Place, state};
+use super::{LakeError, Place, inbox, state};
 use crate::engine::{EpochContext, EvidenceEpoch, State};
 use crate::evidence::{self, Epochs, EpochsRow, Rows, Table};
 use crate::failpoint;
@@ -44,6 +44,8 @@ pub struct Recovered {
     pub positions: BTreeMap<(String, String, i32), ReadTo>,
     /// Table commits that the ledger had decided and a crash had prevented.
     pub tables_moved: usize,
+    /// Statements that the last epoch took; their files may still be there.
+    pub statements: Vec<StatementInput>,
 }
 
 /// An epoch whose files are written and whose manifest is not: nothing of it is true yet.
@@ -106,6 +108,7 @@ impl Lake {
             epoch: last_epoch,
             positions: BTreeMap::new(),
             tables_moved: 0,
+            statements: Vec::new(),
         };
         let manifests = lake.read_chain()?;
         failpoint::pass("recovery.chain-read");
@@ -136,6 +139,7 @@ impl Lake {
         failpoint::pass("recovery.tables-moved");
         if let Some(last) = manifests.last() {
             lake.base_epoch = last.state.base_epoch;
+            recovered.statements.clone_from(&last.statements);
         }
         Ok((lake, recovered))
     }
@@ -266,6 +270,7 @@ impl Lake {
             build: build().to_owned(),
             params_sha256: evidence.params_sha256,
             inputs,
+            statements: context.statements.iter().map(inbox::input).collect(),
             counts_json,
             watermark_us: evidence.watermark.map(|time| time.0),
             idle: context.idle.iter().map(|lane| lane.to_string()).collect(),

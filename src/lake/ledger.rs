@@ -31,6 +31,9 @@ pub struct Manifest {
     pub build: String,
     pub params_sha256: String,
     pub inputs: Vec<InputRange>,
+    /// What people stated, as far as this epoch took it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statements: Vec<StatementInput>,
     /// Totals with their reasons, as the `epochs` row has them.
     pub counts_json: String,
     pub watermark_us: Option<i64>,
@@ -54,6 +57,15 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpkeepHead {
     pub number: i64,
+    pub sha256: String,
+}
+
+/// A statement that an epoch took: rows say what it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatementInput {
+    /// The file in which it waited.
+    pub file: String,
+    /// Hash of that file, hexadecimal.
     pub sha256: String,
 }
 

@@ -7,12 +7,14 @@
 //! DIR/ledger/upkeep/000000000001.json     which files took the place of which, chained by hash
 //! DIR/state/epoch-000000000001-….zst      what the engine remembers
 //! DIR/lease.json                          who is writing, as a courtesy
+//! DIR/inbox/….json                        what people stated and no epoch has taken yet
 //! DIR/mirror/TOPIC.leaf                   the last reject that was copied to that topic
 //! DIR/signing.key                         the lake's own key, where none was given
 //! DIR/tables/activity/…                   Delta tables: staged parquet first, visible after the ledger says so
 //! ```
 
 mod commit;
+mod inbox;
 mod lease;
 mod ledger;
 mod local;
@@ -33,8 +35,11 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use commit::{Lake, Pending, Recovered};
+pub use inbox::{Inbox, Taken};
 pub use lease::{Lease, Watch};
-pub use ledger::{InputRange, Manifest, PartitionCounts, StagedFile, TableFiles, UpkeepHead};
+pub use ledger::{
+    InputRange, Manifest, PartitionCounts, StagedFile, StatementInput, TableFiles, UpkeepHead,
+};
 pub use log::{Integrity, LedgerKey, Proof, ProvenRow, Secret, anchor, prove, read_anchors};
 pub use place::Place;
 pub use rows::canonical_row;

@@ -151,6 +151,7 @@ mod tests {
             build: String::new(),
             params_sha256: String::new(),
             inputs: Vec::new(),
+            statements: Vec::new(),
             counts_json: String::new(),
             watermark_us: None,
             idle: Vec::new(),

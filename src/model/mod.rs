@@ -14,6 +14,7 @@ mod lifecycle;
 mod record;
 mod reject;
 mod rule;
+mod statement;
 mod tie;
 mod time;
 mod tracked;
@@ -34,6 +35,7 @@ pub use record::{
 };
 pub use reject::{Ignored, Reject, RejectCode};
 pub use rule::RuleHit;
+pub use statement::{Asset, Decision, Facts, Observed, Stated, Statement, Triage};
 pub use tie::{LinkKind, Tie};
 pub use time::{Day, Micros};
 pub use tracked::Tracked;

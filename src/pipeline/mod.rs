@@ -21,9 +21,10 @@ use thiserror::Error;
 use crate::decode;
 use crate::engine::{self, Engine, EpochContext, EvidenceEpoch, News, StateError};
 use crate::failpoint;
-use crate::ingest::{Cutter, IngestError, Positions, RawEpoch, RecordSource, Stop};
+use crate::ingest::{Cutter, IngestError, Nothing, Positions, RawEpoch, RecordSource, Stop};
 use crate::lake::{
-    InputRange, Integrity, Lake, LakeError, Lease, Manifest, PartitionCounts, Staging, UpkeepParams,
+    Inbox, InputRange, Integrity, Lake, LakeError, Lease, Manifest, PartitionCounts, Staging,
+    UpkeepParams,
 };
 use crate::live::View;
 use crate::model::{Micros, hex};
@@ -130,6 +131,19 @@ pub fn run(
     run_from(settings, None, source, view, stop)
 }
 
+/// Takes what people stated into the lake of `settings`, which has no other writer, and reads nothing.
+pub fn take_statements(settings: &Settings) -> Result<(), PipelineError> {
+    let settings = Settings {
+        finite: false,
+        upkeep: None,
+        rejects: None,
+        ..settings.clone()
+    };
+    let nothing = |_: &Positions| Ok(Box::new(Nothing) as Box<dyn RecordSource>);
+    let view = Arc::new(View::default());
+    run(&settings, nothing, &view, &Stop::default()).map(drop)
+}
+
 /// The same, for a standby that has followed the ledger.
 pub fn run_from(
     settings: &Settings,
@@ -160,6 +174,8 @@ pub fn run_from(
         }
         .tell();
     }
+    Inbox::done(&settings.lake, &recovered.statements)?;
+    let inbox = Inbox::of(&settings.lake)?;
     let cutter = Cutter::new(
         source(&recovered.positions)?,
         settings.epoch_age,
@@ -167,7 +183,15 @@ pub fn run_from(
         settings.finite,
         stop.clone(),
     );
-    let mut outcome = drive(settings, cutter, engine, lake, &runtime, view, stop)?;
+    let mut outcome = drive(
+        settings,
+        (cutter, inbox),
+        engine,
+        lake,
+        &runtime,
+        view,
+        stop,
+    )?;
     outcome.took = started.elapsed();
     Ok(outcome)
 }
@@ -182,19 +206,19 @@ fn runtime() -> Result<tokio::runtime::Runtime, PipelineError> {
 
 fn drive(
     settings: &Settings,
-    mut cutter: Cutter,
+    (mut cutter, mut inbox): (Cutter, Inbox),
     mut engine: Engine,
     lake: Lake,
     runtime: &tokio::runtime::Runtime,
     view: &Arc<View>,
     stop: &Stop,
 ) -> Result<Outcome, PipelineError> {
-    let (raw_sender, raw) = sync_channel::<Result<RawEpoch, IngestError>>(0);
+    let (raw_sender, raw) = sync_channel::<Result<RawEpoch, PipelineError>>(0);
     let (applied_sender, applied) = sync_channel::<Applied>(0);
     let first = lake.next();
     let staging = lake.staging().clone();
     std::thread::scope(|scope| {
-        let reading = scope.spawn(move || cut(&mut cutter, &raw_sender));
+        let reading = scope.spawn(move || cut(&mut cutter, &mut inbox, &raw_sender));
         let keeping = scope.spawn(move || {
             // Whatever ends the lake, a panic too, ends the reading: records that cannot be kept are not read.
             let mut failed = RequestOnDrop { stop, armed: true };
@@ -246,9 +270,13 @@ impl Drop for RequestOnDrop<'_> {
 }
 
 /// The reading thread: epochs until the last.
-fn cut(cutter: &mut Cutter, sender: &SyncSender<Result<RawEpoch, IngestError>>) {
+fn cut(
+    cutter: &mut Cutter,
+    inbox: &mut Inbox,
+    sender: &SyncSender<Result<RawEpoch, PipelineError>>,
+) {
     loop {
-        let epoch = cutter.cut();
+        let epoch = cut_one(cutter, inbox);
         failpoint::pass("epoch.read");
         let last = epoch.as_ref().map_or(true, |epoch| epoch.last);
         if sender.send(epoch).is_err() || last {
@@ -257,12 +285,23 @@ fn cut(cutter: &mut Cutter, sender: &SyncSender<Result<RawEpoch, IngestError>>) 
     }
 }
 
+/// The next epoch, with what people stated until it was cut.
+fn cut_one(cutter: &mut Cutter, inbox: &mut Inbox) -> Result<RawEpoch, PipelineError> {
+    let mut epoch = cutter.cut()?;
+    let taken = inbox.take()?;
+    epoch.statements = taken.statements;
+    for (name, reason) in &taken.refused {
+        Event::StatementRefused { name, reason }.tell();
+    }
+    Ok(epoch)
+}
+
 /// This thread: has epochs decoded, applied and their events' rows staged, at most [`EPOCHS_AT_ONCE`] side by side. Ends
 /// early without an error when the lake has failed; the lake's own error says why.
 fn apply_all(
     settings: &Settings,
     engine: &mut Engine,
-    raw: &Receiver<Result<RawEpoch, IngestError>>,
+    raw: &Receiver<Result<RawEpoch, PipelineError>>,
     sender: SyncSender<Applied>,
     staging: &Staging,
     stop: &Stop,
@@ -317,7 +356,8 @@ fn apply_all(
 fn worth_an_epoch(cut: &RawEpoch, silent: &mut (Vec<Arc<str>>, Micros)) -> bool {
     let known =
         cut.idle.is_empty() || (cut.idle == silent.0 && cut.now.since(silent.1) < Micros::MINUTE);
-    let empty = cut.records.is_empty() && cut.ranges.is_empty() && known && !cut.sealed;
+    let nothing = cut.records.is_empty() && cut.ranges.is_empty() && cut.statements.is_empty();
+    let empty = nothing && known && !cut.sealed;
     if !empty {
         *silent = (cut.idle.clone(), cut.now);
     }
@@ -339,6 +379,7 @@ fn apply(
         lanes: cut.lanes.clone(),
         idle: cut.idle.clone(),
         seal: cut.sealed,
+        statements: cut.statements.clone(),
     };
     let outcome = overlap::apply(settings, engine, &cut, &context, snapshot, staging)?;
     let Some(outcome) = outcome else {
@@ -408,6 +449,8 @@ fn keep(
         let state = (&state, next.snapshot);
         let pending = lake.stage(evidence, staged, &next.context, next.inputs, state)?;
         let manifest = runtime.block_on(lake.commit(pending))?;
+        failpoint::pass("epoch.before-inbox");
+        Inbox::done(&settings.lake, &manifest.statements)?;
         tell(&manifest, &news, started.elapsed(), &mut outcome);
         failpoint::pass("epoch.before-published");
         view.publish(&manifest, news);

@@ -10,13 +10,14 @@ use crate::detect::Before;
 use crate::model::Micros;
 
 /// Every name that a rule may ask for, behind `keytrail.`; `src/docs/rules.md` says what each means.
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 17] = [
     "acting_uid",
     "actor_type",
     "asn",
     "attribution_confidence",
     "chain_depth",
     "country",
+    "environment",
     "first_seen_days",
     "identity_kind",
     "identity_uid",
@@ -24,6 +25,7 @@ pub(super) const NAMES: [&str; 15] = [
     "network_new",
     "operation_new",
     "origin_uid",
+    "owner",
     "privilege_tier",
     "range",
 ];
@@ -67,6 +69,13 @@ impl Facts {
         for (name, value) in places {
             if let Some(value) = value {
                 tell(name, value.as_ref().into());
+            }
+        }
+        if let Some(known) = before.facts {
+            for (name, value) in [("owner", &known.owner), ("environment", &known.environment)] {
+                if let Some(value) = value {
+                    tell(name, value.as_str().into());
+                }
             }
         }
         let privilege = before.acting.and_then(|acting| acting.privilege());

@@ -71,6 +71,8 @@ pub enum Event<'a> {
     },
     /// A table got a Delta checkpoint.
     Checkpointed { table: &'a str },
+    /// A file in the inbox holds no statement and was put aside.
+    StatementRefused { name: &'a str, reason: &'a str },
     /// Files that nobody needs are gone.
     Swept {
         orphans: u64,
@@ -157,6 +159,9 @@ impl Event<'_> {
                 lost,
             } => tracing::info!(kind, table, files_before, files_after, rows, lost, "upkeep"),
             Self::Checkpointed { table } => tracing::info!(table, "delta checkpoint"),
+            Self::StatementRefused { name, reason } => {
+                tracing::warn!(name, reason, "no statement: put aside in inbox/refused");
+            }
             Self::Swept {
                 orphans,
                 replaced,

@@ -33,6 +33,7 @@ mod s3;
 mod schemas;
 mod simulation;
 mod sql;
+mod statements;
 mod store_faults;
 mod suppress;
 mod tamper;

@@ -54,7 +54,7 @@ fn a_suppressed_finding_is_written_and_not_told() {
     assert_eq!(text(&listed.stdout).lines().count(), told.len());
     let aside = text(&listed.stderr);
     assert!(
-        aside.contains("1 suppressed findings are left out"),
+        aside.contains("1 findings are left out that are suppressed"),
         "{aside}"
     );
     let (every, _) = lines(&["findings", "list", "--suppressed", "--data", &data]);

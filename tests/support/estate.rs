@@ -146,6 +146,7 @@ pub fn detectors() -> detect::Params {
         stolen_service_role: Some(detect::StolenServiceRole {
             history_days_min: 14,
         }),
+        unowned: Some(detect::Unowned { days_min: 7 }),
         unusual_origin: Some(detect::UnusualOrigin {
             history_days_min: 14,
             active_hours_min: 50,
@@ -219,6 +220,7 @@ pub fn context(epoch: i64, lanes: &[Arc<str>], seal: bool) -> EpochContext {
         lanes: lanes.to_vec(),
         idle: Vec::new(),
         seal,
+        statements: Vec::new(),
     }
 }
 

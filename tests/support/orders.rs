@@ -73,6 +73,7 @@ pub fn run(records: &[RawRecord]) -> Final {
         lanes: estate::lanes(records),
         idle: Vec::new(),
         seal: true,
+        statements: Vec::new(),
     };
     let mut rows = Final::default();
     rows.add(&estate::apply(&mut engine, records, &context));

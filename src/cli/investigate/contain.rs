@@ -210,6 +210,12 @@ fn of_detector(detector: &str, identity: &str, services: &[String]) -> Option<St
             "keytrail query lifecycle-of-identity shows the change and who made it".to_owned(),
             "the lifecycle rows of the identity",
         ),
+        "unowned" => (
+            "Find out who uses it, and enter an owner in the inventory",
+            "keytrail inventory import FILE --data DIR, with the columns identity and owner"
+                .to_owned(),
+            "the identity's row, and who made it",
+        ),
         "dormant" | "dormant-privileged" | "never-used" => (
             "Ask the owner, then switch it off for a while before it is removed",
             format!("keytrail investigate {} --data DIR", quoted(identity)),

@@ -78,7 +78,8 @@ fn what(subject: &Subject) -> Section {
             format!(
                 "SELECT finding_uid AS uid, detector, detector_version, revision, severity, confidence, status, title, \
                  summary, first_event_time, last_event_time, event_count, tenant_uid, \
-                 array_to_string(controls, ', ') AS controls, array_to_string(attacks, ', ') AS attacks, suppression, sql FROM finding \
+                 array_to_string(controls, ', ') AS controls, array_to_string(attacks, ', ') AS attacks, suppression, \
+                 decision, decided_by, decided_time, decision_reason, sql FROM finding \
                  WHERE finding_uid = {uid}"
             ),
         ),

@@ -14,6 +14,7 @@ mod broker;
 mod disk;
 mod kill;
 mod reader;
+mod statements;
 mod writers;
 
 use std::collections::BTreeMap;

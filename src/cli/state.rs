@@ -1,0 +1,70 @@
+//! What a person states through a command: into the lake's inbox, and from there into the lake, by the service if one runs.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::replay::settings;
+use super::{Exit, Global};
+use crate::lake::{self, Inbox, Watch};
+use crate::model::{Micros, Stated, Statement, hex, sha256};
+use crate::pipeline::{self, Settings};
+
+/// How often it is looked whether the service has taken a statement.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long beyond an epoch and a lease the service may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longer than this nobody waits at a terminal.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// A statement that is made now by `author`, or by whoever runs this program.
+pub(super) fn statement(what: Stated, at: Option<Micros>, author: Option<String>) -> Statement {
+    let now = Micros(chrono::Utc::now().timestamp_micros());
+    let author = author
+        .or_else(|| std::env::var("USER").ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned());
+    let body = serde_json::to_string(&what).unwrap_or_default();
+    let text = format!("{} {author} {} {body}", now.0, std::process::id());
+    Statement {
+        uid: format!("st-{}", hex(&sha256(text.as_bytes())[..10])),
+        at: at.unwrap_or(now),
+        author,
+        what,
+    }
+}
+
+/// Puts `statement` into the lake in `data`. If a service writes there, it takes it with its next epoch, which is waited for;
+/// else an epoch is made for it here.
+pub(super) fn state(global: &Global, data: &Path, statement: &Statement) -> Result<()> {
+    let config = global.load()?;
+    let Some(job) = lake::first_job(data) else {
+        return Err(Exit(4, format!("{} holds no lake", data.display())).into());
+    };
+    let inbox = Inbox::of(data)?;
+    inbox.put(statement)?;
+    let lease = config.lake.lease.duration();
+    let until = Instant::now() + WAIT_MAX.min(config.lake.epoch_age.duration() + lease + PATIENCE);
+    let mut watch = Watch::new(data, lease)?;
+    loop {
+        if !inbox.holds(statement)? {
+            global.say("taken by the service that writes this lake");
+            return Ok(());
+        }
+        if watch.free(Instant::now())? {
+            let settings = settings(&config, data.to_owned(), config.identity.lateness)?;
+            pipeline::take_statements(&Settings { job, ..settings })?;
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            global.say(
+                "it waits in the inbox: the service that writes this lake takes it with its next epoch",
+            );
+            return Ok(());
+        }
+        std::thread::sleep(LOOK);
+    }
+}

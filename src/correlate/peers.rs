@@ -1,0 +1,176 @@
+//! What the peers of an identity do, for as long as it has no habits of its own.
+//!
+//! Peers are the machine identities of one kind in one tenant. What is counted is members, not events: a value is usual
+//! among peers if many of them ever showed it, however often one did.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Dimension, Profile, Sighting, novelty};
+use crate::model::{Changes, Kept, Micros, Uid};
+
+/// An identity has habits of its own after so many days …
+const DAYS_MIN: i64 = 14;
+
+/// … and so many active hours.
+const HOURS_MIN: u64 = 50;
+
+/// How many values of one dimension are remembered of a group. One with more says nothing about a further value.
+const VALUES_MAX: usize = 256;
+
+/// How many groups are remembered. Beyond it the sixteenth to which nothing new came for longest is forgotten and counted.
+const GROUPS_MAX: usize = 100_000;
+
+/// The identities of one kind in one tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerGroup {
+    /// When anything in it was last new.
+    last_at: Micros,
+    /// In the order of [`Dimension::OF_PEERS`]; shorter if written by a build that had fewer.
+    shown: Vec<Shown>,
+}
+
+/// What members showed in one dimension.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Shown {
+    /// Members that showed any value.
+    members: u32,
+    /// How many of them showed each.
+    values: BTreeMap<Uid, u32>,
+}
+
+impl PeerGroup {
+    const fn new(at: Micros) -> Self {
+        Self {
+            last_at: at,
+            shown: Vec::new(),
+        }
+    }
+
+    /// How many bits it is worth that none of the members ever showed `value`, and how many members that rests on. Nothing
+    /// if one did, or if the group knows too many values.
+    pub fn surprise(&self, dimension: Dimension, value: &Uid) -> Option<(u32, u64)> {
+        let shown = self.shown.get(place(dimension)?)?;
+        if shown.values.len() >= VALUES_MAX || shown.values.contains_key(value) {
+            return None;
+        }
+        let singletons = shown.values.values().filter(|members| **members == 1);
+        let members = u64::from(shown.members);
+        let bits = novelty::bits(members, singletons.count() as u64);
+        Some((bits, members))
+    }
+
+    fn add(&mut self, dimension: Dimension, value: &Uid, first: bool) {
+        let Some(place) = place(dimension) else {
+            return;
+        };
+        self.shown
+            .resize_with(Dimension::OF_PEERS.len(), Shown::default);
+        let shown = &mut self.shown[place];
+        shown.members = shown.members.saturating_add(u32::from(first));
+        if let Some(members) = shown.values.get_mut(value) {
+            *members = members.saturating_add(1);
+        } else if shown.values.len() < VALUES_MAX {
+            shown.values.insert(value.clone(), 1);
+        }
+    }
+}
+
+/// Where a group keeps `dimension`.
+fn place(dimension: Dimension) -> Option<usize> {
+    let mut all = Dimension::OF_PEERS.into_iter();
+    all.position(|one| one == dimension)
+}
+
+/// Every group.
+#[derive(Debug, Default)]
+pub struct Peers {
+    of: Kept<Uid, PeerGroup>,
+    pub evicted: u64,
+}
+
+impl Peers {
+    /// The peers of whoever did this, if it has no habits of its own yet.
+    pub fn of(&self, sighting: &Sighting, own: &Profile) -> Option<&PeerGroup> {
+        let learning = own.age_days(sighting.event_time) < DAYS_MIN || own.hours < HOURS_MIN;
+        learning.then(|| self.of.get(&group(sighting)))?
+    }
+
+    /// Notes what `sighting` has shown for the first time of its identity, whose profile holds it already: `fresh` are those
+    /// dimensions.
+    pub fn add(&mut self, sighting: &Sighting, own: &Profile, fresh: &[Dimension]) {
+        let shown = fresh.iter().filter(|one| place(**one).is_some());
+        let shown = shown.filter_map(|one| Some((*one, one.value(sighting)?)));
+        let shown: Vec<(Dimension, &Uid)> = shown.collect();
+        if shown.is_empty() {
+            return;
+        }
+        let group = group(sighting);
+        if !self.of.contains(&group) && self.of.len() >= GROUPS_MAX {
+            self.evicted += self
+                .of
+                .forget_least(GROUPS_MAX / 16 + 1, |group| group.last_at);
+        }
+        let of = self
+            .of
+            .entry(&group, || PeerGroup::new(sighting.event_time));
+        of.last_at = of.last_at.max(sighting.event_time);
+        for (dimension, value) in shown {
+            let first = own.values(dimension).seen.len() == 1;
+            of.add(dimension, value, first);
+        }
+    }
+
+    /// What must survive a restart: changes since the last call, or everything if `all`.
+    pub fn written(&mut self, all: bool) -> Changes<Uid, PeerGroup> {
+        self.of.written(all)
+    }
+
+    /// Continues from what [`Peers::written`] gave.
+    pub fn restore(&mut self, changes: Changes<Uid, PeerGroup>) {
+        self.of.apply(changes);
+    }
+}
+
+/// The name of the group to which the identity of `sighting` belongs.
+fn group(sighting: &Sighting) -> Uid {
+    let kind = sighting.by.identity_kind.name();
+    let tenant = sighting.tenant_uid.as_deref().unwrap_or("no tenant");
+    Uid::from(format!("{kind} of {tenant}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_no_peer_surprises_the_more_the_more_peers_there_are() {
+        let office = Uid::from("198.51.100.0/24");
+        let elsewhere = Uid::from("203.0.113.0/24");
+        let mut group = PeerGroup::new(Micros(0));
+        assert_eq!(group.surprise(Dimension::Network, &office), None);
+        for _ in 0..63 {
+            group.add(Dimension::Network, &office, true);
+        }
+        assert_eq!(group.surprise(Dimension::Network, &office), None);
+        let bits = group.surprise(Dimension::Network, &elsewhere);
+        assert_eq!(bits, Some((7, 63)));
+        assert_eq!(group.surprise(Dimension::Credential, &elsewhere), None);
+    }
+
+    #[test]
+    fn peers_that_have_nothing_in_common_surprise_nobody() {
+        let mut group = PeerGroup::new(Micros(0));
+        for number in 0..VALUES_MAX - 1 {
+            let network = Uid::from(format!("network {number}"));
+            group.add(Dimension::Network, &network, true);
+        }
+        let other = Uid::from("other");
+        let bits = group.surprise(Dimension::Network, &other);
+        assert_eq!(bits, Some((0, 255)));
+        group.add(Dimension::Network, &other, true);
+        let further = Uid::from("further");
+        assert_eq!(group.surprise(Dimension::Network, &further), None);
+    }
+}

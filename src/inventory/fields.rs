@@ -1,0 +1,163 @@
+//! The columns of an inventory.
+
+use crate::model::{Asset, Facts, Micros};
+
+/// The column that names the identity.
+pub(super) const IDENTITY: &str = "identity";
+
+const CRITICALITIES: [&str; 4] = ["low", "medium", "high", "critical"];
+
+/// A column besides the identity's name.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    pub name: &'static str,
+    /// What it holds, for people who write one.
+    pub meaning: &'static str,
+    get: fn(&Facts) -> Option<String>,
+    set: fn(&mut Facts, &str) -> Result<(), String>,
+}
+
+impl Field {
+    /// What `facts` says in this column.
+    pub fn get(&self, facts: &Facts) -> Option<String> {
+        (self.get)(facts)
+    }
+}
+
+/// Every column besides the identity's name.
+pub const FIELDS: [Field; 9] = [
+    Field {
+        name: "owner",
+        meaning: "who answers for it",
+        get: |facts| facts.owner.clone(),
+        set: |facts, text| set_text(&mut facts.owner, text),
+    },
+    Field {
+        name: "backup_owner",
+        meaning: "who does when the owner cannot",
+        get: |facts| facts.backup_owner.clone(),
+        set: |facts, text| set_text(&mut facts.backup_owner, text),
+    },
+    Field {
+        name: "purpose",
+        meaning: "what it is for",
+        get: |facts| facts.purpose.clone(),
+        set: |facts, text| set_text(&mut facts.purpose, text),
+    },
+    Field {
+        name: "criticality",
+        meaning: "low, medium, high or critical: how much depends on it",
+        get: |facts| facts.criticality.clone(),
+        set: |facts, text| {
+            let known = CRITICALITIES
+                .iter()
+                .find(|one| text.eq_ignore_ascii_case(one));
+            let Some(known) = known else {
+                return Err(format!("none of {}", CRITICALITIES.join(", ")));
+            };
+            set_text(&mut facts.criticality, known)
+        },
+    },
+    Field {
+        name: "environment",
+        meaning: "where it works, like production or test",
+        get: |facts| facts.environment.clone(),
+        set: |facts, text| set_text(&mut facts.environment, text),
+    },
+    Field {
+        name: "vendor",
+        meaning: "the third party that uses it",
+        get: |facts| facts.vendor.clone(),
+        set: |facts, text| set_text(&mut facts.vendor, text),
+    },
+    Field {
+        name: "contract_scope",
+        meaning: "what that third party may do with it",
+        get: |facts| facts.contract_scope.clone(),
+        set: |facts, text| set_text(&mut facts.contract_scope, text),
+    },
+    Field {
+        name: "expires",
+        meaning: "when it is to be removed, a day or a time",
+        get: |facts| facts.expires_at.map(|at| at.to_string()),
+        set: |facts, text| {
+            let Some(at) = time(text) else {
+                return Err(
+                    "no day like 2027-01-31 and no time like 2027-01-31T09:00:00Z".to_owned(),
+                );
+            };
+            facts.expires_at = Some(at);
+            Ok(())
+        },
+    },
+    Field {
+        name: "review_days",
+        meaning: "how many days a decision about its access holds",
+        get: |facts| facts.review_days.map(|days| days.to_string()),
+        set: |facts, text| {
+            let days = text.parse().ok().filter(|days| (1..=3_660).contains(days));
+            let Some(days) = days else {
+                return Err("no number of days from 1 to 3660".to_owned());
+            };
+            facts.review_days = Some(days);
+            Ok(())
+        },
+    },
+];
+
+fn set_text(own: &mut Option<String>, text: &str) -> Result<(), String> {
+    *own = Some(text.to_owned());
+    Ok(())
+}
+
+/// A day, at its beginning, or a time.
+pub fn time(text: &str) -> Option<Micros> {
+    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
+        return Some(Micros(time.timestamp_micros()));
+    }
+    let day = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    let begin = day.and_hms_opt(0, 0, 0)?.and_utc();
+    Some(Micros(begin.timestamp_micros()))
+}
+
+/// That `name` is a column.
+pub(super) fn known(name: &str) -> Result<(), String> {
+    let names = || std::iter::once(IDENTITY).chain(FIELDS.iter().map(|field| field.name));
+    if names().any(|known| known == name) {
+        return Ok(());
+    }
+    let near = names().min_by_key(|known| strsim::damerau_levenshtein(known, name));
+    let near = near.filter(|known| strsim::damerau_levenshtein(known, name) <= 3);
+    Err(match near {
+        Some(near) => format!("unknown column `{name}`; did you mean `{near}`?"),
+        None => {
+            let all: Vec<&str> = names().collect();
+            format!("unknown column `{name}`; there are {}", all.join(", "))
+        }
+    })
+}
+
+/// The asset in one row. Empty cells say nothing.
+pub(super) fn asset(cells: &[(String, String)]) -> Result<Asset, String> {
+    let mut asset = Asset {
+        identity: String::new(),
+        facts: Facts::default(),
+    };
+    for (name, text) in cells {
+        let text = text.trim();
+        if text.is_empty() {
+            continue;
+        }
+        if name == IDENTITY {
+            asset.identity = text.to_owned();
+        }
+        if let Some(field) = FIELDS.iter().find(|field| field.name == name) {
+            (field.set)(&mut asset.facts, text)
+                .map_err(|reason| format!("`{name}` is {reason}: {text:?}"))?;
+        }
+    }
+    if asset.identity.is_empty() {
+        return Err(format!("`{IDENTITY}` is empty"));
+    }
+    Ok(asset)
+}
