@@ -67,6 +67,9 @@ pub mod pipeline;
 pub mod query;
 
 #[cfg(feature = "shell")]
+pub mod report;
+
+#[cfg(feature = "shell")]
 pub mod cli;
 
 pub mod docs;

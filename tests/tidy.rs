@@ -64,6 +64,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("query", &["model", "evidence", "lake"]),
+    ("report", &["model", "query"]),
     (
         "cli",
         &[
@@ -79,6 +80,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "live",
             "pipeline",
             "query",
+            "report",
         ],
     ),
     ("docs", &[]),

@@ -28,12 +28,11 @@ read AS (
 ),
 reached AS (
   SELECT
-    d.identity_uid,
-    k.kind,
-    CASE k.kind WHEN 'tenant' THEN d.tenant_uid ELSE d.service END AS value,
-    d.event_time
-  FROM done d
-  CROSS JOIN (SELECT 'tenant' AS kind UNION ALL SELECT 'service' AS kind) k
+    identity_uid,
+    kind,
+    CASE kind WHEN 'tenant' THEN tenant_uid ELSE service END AS value,
+    event_time
+  FROM (SELECT identity_uid, tenant_uid, service, event_time, unnest(make_array('tenant', 'service')) AS kind FROM done)
   UNION ALL
   SELECT identity_uid, 'resource' AS kind, unnest(resource_uids) AS value, event_time
   FROM done

@@ -17,7 +17,7 @@ pub(super) struct Findings {
     /// turned out to be
     #[arg(default_value = "list", value_parser = ["list", "show", "triage"])]
     what: String,
-    /// List those too that are suppressed, or that somebody decided to be benign or false
+    /// List those too that are suppressed, that somebody decided to be benign or false, or that were taken back
     #[arg(long, visible_alias = "suppressed")]
     all: bool,
     /// Id of the finding, or its beginning
@@ -75,7 +75,7 @@ async fn list(session: &Session, all: bool, format: Format) -> Result<()> {
     });
     if count > 0 && !all {
         eprintln!(
-            "{count} findings are left out that are suppressed, benign or false; --all shows them"
+            "{count} findings are left out that are suppressed, settled or taken back; --all shows them"
         );
     }
     Ok(())

@@ -110,8 +110,9 @@ impl Import {
         let assets = read(&self.files)?;
         let count = assets.len();
         let statement = statement(Stated::Inventory(assets), self.as_of, self.by);
-        state(global, &self.lake.data, &statement)?;
-        global.say(format_args!("{count} identities of the inventory"));
+        if state(global, &self.lake.data, &statement)? {
+            global.say(format_args!("{count} identities of the inventory"));
+        }
         Ok(())
     }
 }

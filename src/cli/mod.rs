@@ -15,6 +15,7 @@ mod prove;
 mod query;
 mod rejects;
 mod replay;
+mod report;
 #[cfg(feature = "sigma")]
 mod rules;
 mod run;
@@ -100,6 +101,8 @@ enum Command {
     Query(query::Query),
     /// What people know of identities: owners, purposes, criticality
     Inventory(inventory::Inventory),
+    /// A document to hand on: dormancy, access review, rotation and others; or check one
+    Report(report::ReportCommand),
     /// List findings, show one with its reasons and events, or say what one turned out to be
     Findings(findings::Findings),
     /// What was read and is no event: by reason, one with its text, or decoded again
@@ -179,6 +182,7 @@ pub fn main() -> ExitCode {
         Command::Sql(command) => command.run(),
         Command::Query(command) => command.run(),
         Command::Inventory(command) => command.run(&cli.global),
+        Command::Report(command) => command.run(&cli.global),
         Command::Findings(command) => command.run(&cli.global),
         Command::Rejects(command) => command.run(&cli.global),
         Command::Investigate(command) => command.run(),

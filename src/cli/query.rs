@@ -91,7 +91,7 @@ fn unknown(name: &str, questions: &[Question]) -> QueryError {
     ))
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .ok_or_else(|| format!("{text:?} is not NAME=VALUE"))

@@ -14,7 +14,7 @@ use crate::config::{Config, Span};
 use crate::ingest::{Files, Listing, RecordSource, Stop};
 use crate::lake::{Inbox, Integrity, Secret};
 use crate::live::View;
-use crate::model::{Micros, Stated};
+use crate::model::{FindingStatus, Micros, Stated};
 use crate::pipeline::{self, Outcome, Settings};
 
 /// Files need no small epochs: nobody waits for the first row.
@@ -65,7 +65,7 @@ impl Replay {
         if !self.inventory.is_empty() {
             let assets = super::inventory::read(&self.inventory)?;
             let told = statement(Stated::Inventory(assets), self.as_of, None);
-            Inbox::of(&self.lake.data)?.put(&told)?;
+            Inbox::put(&self.lake.data, &told)?;
         }
         let lateness = config.identity.lateness_of_files(listing.hourly);
         let settings = Settings {
@@ -153,6 +153,7 @@ fn fail_on(view: &View, severity: Option<&str>) -> Result<()> {
         .findings()
         .iter()
         .filter(|finding| !finding.news.suppressed)
+        .filter(|finding| finding.news.status != FindingStatus::Retracted)
         .filter(|finding| rank(finding.news.severity) >= Some(limit))
         .count();
     if reached == 0 {

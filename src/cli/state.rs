@@ -7,26 +7,26 @@ use anyhow::Result;
 
 use super::replay::settings;
 use super::{Exit, Global};
-use crate::lake::{self, Inbox, Watch};
+use crate::lake::{self, Found, Inbox, Watch};
 use crate::model::{Micros, Stated, Statement, hex, sha256};
 use crate::pipeline::{self, Settings};
 
 /// How often it is looked whether the service has taken a statement.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How long beyond an epoch and a lease the service may take.
+/// How long beyond an epoch the service may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Longer than this nobody waits at a terminal.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// A lease that did not change for so many of its spans belongs to a writer that died: a standby would be there by now.
+const SPANS: u32 = 2;
+
 /// A statement that is made now by `author`, or by whoever runs this program.
 pub(super) fn statement(what: Stated, at: Option<Micros>, author: Option<String>) -> Statement {
     let now = Micros(chrono::Utc::now().timestamp_micros());
-    let author = author
-        .or_else(|| std::env::var("USER").ok())
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "unknown".to_owned());
+    let author = self::author(author);
     let body = serde_json::to_string(&what).unwrap_or_default();
     let text = format!("{} {author} {} {body}", now.0, std::process::id());
     Statement {
@@ -37,34 +37,46 @@ pub(super) fn statement(what: Stated, at: Option<Micros>, author: Option<String>
     }
 }
 
+/// Who says something: whoever is named, else the user that runs this program.
+pub(super) fn author(named: Option<String>) -> String {
+    named
+        .or_else(|| std::env::var("USER").ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
 /// Puts `statement` into the lake in `data`. If a service writes there, it takes it with its next epoch, which is waited for;
-/// else an epoch is made for it here.
-pub(super) fn state(global: &Global, data: &Path, statement: &Statement) -> Result<()> {
+/// else an epoch is made for it here. Whether it is in the lake now; if not, it was said that it waits.
+pub(super) fn state(global: &Global, data: &Path, statement: &Statement) -> Result<bool> {
     let config = global.load()?;
     let Some(job) = lake::first_job(data) else {
         return Err(Exit(4, format!("{} holds no lake", data.display())).into());
     };
-    let inbox = Inbox::of(data)?;
-    inbox.put(statement)?;
-    let lease = config.lake.lease.duration();
+    // Whatever is wrong with the settings is said before anything is stated.
+    let settings = settings(&config, data.to_owned(), config.identity.lateness)?;
+    let settings = Settings { job, ..settings };
+    let lease = config.lake.lease.duration() * SPANS;
     let until = Instant::now() + WAIT_MAX.min(config.lake.epoch_age.duration() + lease + PATIENCE);
     let mut watch = Watch::new(data, lease)?;
-    loop {
-        if !inbox.holds(statement)? {
-            global.say("taken by the service that writes this lake");
-            return Ok(());
+    Inbox::put(data, statement)?;
+    while Instant::now() < until {
+        match Inbox::find(data, statement)? {
+            Found::Taken => return Ok(true),
+            Found::Refused => {
+                let text = "the service that writes this lake does not understand what was stated: is it an older build? \
+                            It lies in inbox/refused";
+                return Err(Exit(4, text.to_owned()).into());
+            }
+            Found::Waits => (),
         }
         if watch.free(Instant::now())? {
-            let settings = settings(&config, data.to_owned(), config.identity.lateness)?;
-            pipeline::take_statements(&Settings { job, ..settings })?;
-            return Ok(());
+            pipeline::take_statements(&settings)?;
+        } else {
+            std::thread::sleep(LOOK);
         }
-        if Instant::now() >= until {
-            global.say(
-                "it waits in the inbox: the service that writes this lake takes it with its next epoch",
-            );
-            return Ok(());
-        }
-        std::thread::sleep(LOOK);
     }
+    global.say(
+        "it waits in the inbox: the service that writes this lake takes it with its next epoch",
+    );
+    Ok(false)
 }

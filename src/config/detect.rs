@@ -283,13 +283,13 @@ section! {
 section! {
     /// An identity with steady habits calls a service or operation that it never called.
     FirstOperation {
-        /// An identity younger than this many days is not judged.
+        /// An identity younger than this many days is learning: it is held against its peers.
         history_days_min: i64 = 14,
-        /// Nor is one with fewer distinct active hours.
+        /// So is one with fewer distinct active hours.
         active_hours_min: u64 = 50,
-        /// Bits at which a new service or operation alone is a finding.
+        /// Bits at which a new act alone is a finding.
         bits_min: u32 = 10,
-        /// Bits that are enough for a sensitive operation, or together with a new network.
+        /// Bits that are enough for a sensitive operation, or together with a second surprise.
         bits_min_joint: u32 = 7,
         /// Bits that make the new network a second surprise.
         bits_second_group: u32 = 5,
@@ -443,9 +443,9 @@ section! {
 section! {
     /// An identity with steady habits acts from a network it never used.
     UnusualOrigin {
-        /// An identity younger than this many days is not judged.
+        /// An identity younger than this many days is learning: it is held against its peers.
         history_days_min: i64 = 14,
-        /// Nor is one with fewer distinct active hours.
+        /// So is one with fewer distinct active hours.
         active_hours_min: u64 = 50,
         /// Bits of surprise at which a new network alone is a finding.
         bits_min: u32 = 10,

@@ -7,17 +7,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dimension, Profile, Sighting, novelty};
+use super::{Dimension, KnownIdentity, Profile, Sighting, novelty};
 use crate::model::{Changes, Kept, Micros, Uid};
 
-/// An identity has habits of its own after so many days …
-const DAYS_MIN: i64 = 14;
-
-/// … and so many active hours.
-const HOURS_MIN: u64 = 50;
-
 /// How many values of one dimension are remembered of a group. One with more says nothing about a further value.
-const VALUES_MAX: usize = 256;
+const VALUES_MAX: usize = 512;
+
+/// How many values of one dimension count of one member: nobody alone may fill a group.
+const OF_MEMBER_MAX: usize = 16;
 
 /// How many groups are remembered. Beyond it the sixteenth to which nothing new came for longest is forgotten and counted.
 const GROUPS_MAX: usize = 100_000;
@@ -48,17 +45,23 @@ impl PeerGroup {
         }
     }
 
-    /// How many bits it is worth that none of the members ever showed `value`, and how many members that rests on. Nothing
-    /// if one did, or if the group knows too many values.
-    pub fn surprise(&self, dimension: Dimension, value: &Uid) -> Option<(u32, u64)> {
+    /// How many bits it is worth that none of the members ever showed `value`, and how many members that rests on; `member`
+    /// if whoever shows it is counted among them. Nothing if one did, or if the group knows too many values.
+    pub fn surprise(&self, dimension: Dimension, value: &Uid, member: bool) -> Option<(u32, u64)> {
         let shown = self.shown.get(place(dimension)?)?;
         if shown.values.len() >= VALUES_MAX || shown.values.contains_key(value) {
             return None;
         }
         let singletons = shown.values.values().filter(|members| **members == 1);
-        let members = u64::from(shown.members);
+        let members = u64::from(shown.members).saturating_sub(u64::from(member));
         let bits = novelty::bits(members, singletons.count() as u64);
         Some((bits, members))
+    }
+
+    /// Whether one of the members showed `value`.
+    pub fn knows(&self, dimension: Dimension, value: &Uid) -> bool {
+        let shown = place(dimension).and_then(|place| self.shown.get(place));
+        shown.is_some_and(|shown| shown.values.contains_key(value))
     }
 
     fn add(&mut self, dimension: Dimension, value: &Uid, first: bool) {
@@ -88,38 +91,56 @@ fn place(dimension: Dimension) -> Option<usize> {
 pub struct Peers {
     of: Kept<Uid, PeerGroup>,
     pub evicted: u64,
+    /// State was read that held profiles and no peers: they have to be [gathered](Peers::gather).
+    pub forgotten: bool,
 }
 
 impl Peers {
-    /// The peers of whoever did this, if it has no habits of its own yet.
-    pub fn of(&self, sighting: &Sighting, own: &Profile) -> Option<&PeerGroup> {
-        let learning = own.age_days(sighting.event_time) < DAYS_MIN || own.hours < HOURS_MIN;
-        learning.then(|| self.of.get(&group(sighting)))?
+    /// The peers of an identity.
+    pub fn of(&self, known: &KnownIdentity) -> Option<&PeerGroup> {
+        self.of.get(&group(known))
     }
 
-    /// Notes what `sighting` has shown for the first time of its identity, whose profile holds it already: `fresh` are those
+    /// Notes what `sighting` has shown for the first time of an identity, whose profile holds it already: `fresh` are those
     /// dimensions.
-    pub fn add(&mut self, sighting: &Sighting, own: &Profile, fresh: &[Dimension]) {
-        let shown = fresh.iter().filter(|one| place(**one).is_some());
-        let shown = shown.filter_map(|one| Some((*one, one.value(sighting)?)));
-        let shown: Vec<(Dimension, &Uid)> = shown.collect();
-        if shown.is_empty() {
-            return;
+    pub fn add(
+        &mut self,
+        known: &KnownIdentity,
+        own: &Profile,
+        (sighting, fresh): (&Sighting, &[Dimension]),
+    ) {
+        for dimension in fresh.iter().filter(|one| place(**one).is_some()) {
+            let values = own.values(*dimension).seen.len();
+            if let Some(value) = dimension.value(sighting)
+                && values <= OF_MEMBER_MAX
+            {
+                let group = self.group(known, sighting.event_time);
+                group.add(*dimension, value, values == 1);
+            }
         }
-        let group = group(sighting);
-        if !self.of.contains(&group) && self.of.len() >= GROUPS_MAX {
+    }
+
+    /// Adds everything that an identity ever showed.
+    pub fn gather(&mut self, known: &KnownIdentity, own: &Profile) {
+        for dimension in Dimension::OF_PEERS {
+            let values = own.values(dimension).seen.keys();
+            for (place, value) in values.take(OF_MEMBER_MAX).enumerate() {
+                let group = self.group(known, own.last_seen_at);
+                group.add(dimension, value, place == 0);
+            }
+        }
+    }
+
+    fn group(&mut self, known: &KnownIdentity, at: Micros) -> &mut PeerGroup {
+        let name = group(known);
+        if !self.of.contains(&name) && self.of.len() >= GROUPS_MAX {
             self.evicted += self
                 .of
                 .forget_least(GROUPS_MAX / 16 + 1, |group| group.last_at);
         }
-        let of = self
-            .of
-            .entry(&group, || PeerGroup::new(sighting.event_time));
-        of.last_at = of.last_at.max(sighting.event_time);
-        for (dimension, value) in shown {
-            let first = own.values(dimension).seen.len() == 1;
-            of.add(dimension, value, first);
-        }
+        let group = self.of.entry(&name, || PeerGroup::new(at));
+        group.last_at = group.last_at.max(at);
+        group
     }
 
     /// What must survive a restart: changes since the last call, or everything if `all`.
@@ -133,11 +154,10 @@ impl Peers {
     }
 }
 
-/// The name of the group to which the identity of `sighting` belongs.
-fn group(sighting: &Sighting) -> Uid {
-    let kind = sighting.by.identity_kind.name();
-    let tenant = sighting.tenant_uid.as_deref().unwrap_or("no tenant");
-    Uid::from(format!("{kind} of {tenant}"))
+/// The name of the group to which an identity belongs.
+fn group(known: &KnownIdentity) -> Uid {
+    let tenant = known.tenant.as_deref().unwrap_or("no tenant");
+    Uid::from(format!("{} of {tenant}", known.kind))
 }
 
 #[cfg(test)]
@@ -149,14 +169,17 @@ mod tests {
         let office = Uid::from("198.51.100.0/24");
         let elsewhere = Uid::from("203.0.113.0/24");
         let mut group = PeerGroup::new(Micros(0));
-        assert_eq!(group.surprise(Dimension::Network, &office), None);
+        assert_eq!(group.surprise(Dimension::Network, &office, false), None);
         for _ in 0..63 {
             group.add(Dimension::Network, &office, true);
         }
-        assert_eq!(group.surprise(Dimension::Network, &office), None);
-        let bits = group.surprise(Dimension::Network, &elsewhere);
+        assert_eq!(group.surprise(Dimension::Network, &office, false), None);
+        let bits = group.surprise(Dimension::Network, &elsewhere, false);
         assert_eq!(bits, Some((7, 63)));
-        assert_eq!(group.surprise(Dimension::Credential, &elsewhere), None);
+        assert_eq!(
+            group.surprise(Dimension::Credential, &elsewhere, false),
+            None
+        );
     }
 
     #[test]
@@ -167,10 +190,10 @@ mod tests {
             group.add(Dimension::Network, &network, true);
         }
         let other = Uid::from("other");
-        let bits = group.surprise(Dimension::Network, &other);
-        assert_eq!(bits, Some((0, 255)));
+        let bits = group.surprise(Dimension::Network, &other, false);
+        assert_eq!(bits, Some((0, 511)));
         group.add(Dimension::Network, &other, true);
         let further = Uid::from("further");
-        assert_eq!(group.surprise(Dimension::Network, &further), None);
+        assert_eq!(group.surprise(Dimension::Network, &further, false), None);
     }
 }

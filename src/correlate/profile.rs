@@ -81,6 +81,21 @@ impl Dimension {
         Self::ResourceClass,
     ];
 
+    /// Those in which somebody can confirm that a value is normal: where a call comes from, what it does, and with what.
+    pub const CONFIRMED: [Self; 11] = [
+        Self::Network,
+        Self::Operation,
+        Self::Service,
+        Self::Tenant,
+        Self::Asn,
+        Self::Country,
+        Self::Range,
+        Self::Region,
+        Self::ResourceClass,
+        Self::ActsAs,
+        Self::Client,
+    ];
+
     /// The name as findings spell it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -304,6 +319,11 @@ impl Profile {
         at.since(self.first_seen_at) / Micros::DAY
     }
 
+    /// Whether it has fewer days or active hours than these at `at`.
+    pub const fn young(&self, at: Micros, (days, hours): (i64, u64)) -> bool {
+        self.age_days(at) < days || self.hours < hours
+    }
+
     /// What `sighting` makes of the refusals of the last ten minutes.
     pub fn denials_with(&self, sighting: &Sighting) -> Crowd {
         self.denials
@@ -316,15 +336,18 @@ impl Profile {
             .with(sighting.event_time, place, SECRETS_WINDOW)
     }
 
-    /// Makes `value` normal because somebody confirmed it at `at`. It counts as seen more than once, so that it makes no
-    /// other value less surprising.
-    pub fn accept(&mut self, dimension: Dimension, value: &Uid, at: Micros) {
+    /// Makes `value` normal because somebody confirmed it at `at`, if there is room. It counts as seen more than once, so that
+    /// it makes no other value less surprising.
+    pub fn accept(&mut self, dimension: Dimension, value: &Uid, at: Micros) -> bool {
         self.values
             .resize_with(Dimension::ALL.len(), Values::default);
         let seen = &mut self.values[dimension as usize].seen;
         if let Some(stats) = seen.get_mut(value) {
             stats.hours = stats.hours.max(2);
-        } else if seen.len() < VALUES_MAX {
+            return true;
+        }
+        let room = seen.len() < VALUES_MAX;
+        if room {
             let stats = ValueStats {
                 first_seen_at: at,
                 last_seen_at: at,
@@ -335,6 +358,7 @@ impl Profile {
             };
             seen.insert(value.clone(), stats);
         }
+        room
     }
 
     /// Adds `sighting` to what is normal. Returns the dimensions in which it shows something for the first time.

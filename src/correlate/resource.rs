@@ -1,16 +1,23 @@
 //! What sort of thing a resource is, read from its id alone.
 
+/// Services whose resources have no type, so that what stands before a slash or colon is a name that somebody chose.
+const WITHOUT_TYPES: [&str; 5] = ["codecommit", "codepipeline", "execute-api", "sns", "sqs"];
+
+/// A class is a few words; what is longer is none.
+const LENGTH_MAX: usize = 100;
+
 /// The class of the resource `id`: `s3:object`, `lambda:function`, `microsoft.storage/storageaccounts`. None where the id does
-/// not tell. Nothing of it is a name that somebody chose.
+/// not tell. As far as the formats say, nothing of it is a name that somebody chose.
 ///
 /// ARNs are `arn:partition:service:region:account:resource`, and a resource is `id`, `type/id` or `type:id` (AWS IAM user guide,
 /// "Identify AWS resources with ARNs"); S3's have neither region nor account and begin with a bucket's name. Azure's ids name
 /// a provider and its types and names in turn (Azure Resource Manager, "Resource ID").
 pub fn resource_class(id: &str) -> Option<String> {
-    match id.strip_prefix("arn:") {
+    let class = match id.strip_prefix("arn:") {
         Some(arn) => of_arn(arn),
         None => of_azure(id),
-    }
+    };
+    class.filter(|class| class.len() <= LENGTH_MAX)
 }
 
 fn of_arn(arn: &str) -> Option<String> {
@@ -28,27 +35,22 @@ fn of_arn(arn: &str) -> Option<String> {
     let kind = resource.split_once(['/', ':']).map(|(kind, _)| kind);
     let kind = kind.filter(|kind| {
         let word = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
-        !kind.is_empty() && kind.bytes().all(word)
+        !kind.is_empty() && kind.bytes().all(word) && !WITHOUT_TYPES.contains(&service)
     });
-    // Queues and topics have no type, and their names may hold slashes or colons no more than this.
     Some(kind.map_or_else(|| service.to_owned(), |kind| format!("{service}:{kind}")))
 }
 
 fn of_azure(id: &str) -> Option<String> {
-    let parts = id.split('/').rev();
-    let mut types = Vec::new();
-    // Read backwards, so that an extension's provider counts and not that of what it extends.
-    for part in parts {
+    // Of an extension the provider counts, not that of what it extends: the last one.
+    let mut parts = id.split('/');
+    let mut last = None;
+    while let Some(part) = parts.next() {
         if part.eq_ignore_ascii_case("providers") {
-            // Provider, then types at every second place.
-            types.reverse();
-            let (provider, rest) = types.split_first()?;
-            let kind = rest.first()?;
-            return Some(format!("{provider}/{kind}").to_ascii_lowercase());
+            last = parts.clone().next().zip(parts.clone().nth(1)).or(last);
         }
-        types.push(part);
     }
-    None
+    let (provider, kind) = last?;
+    Some(format!("{provider}/{kind}").to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -71,6 +73,10 @@ mod tests {
             Some("dynamodb:table"),
         );
         check("arn:aws-cn:sqs:cn-north-1:210987654321:orders", Some("sqs"));
+        check(
+            "arn:aws:sns:eu-west-1:210987654321:orders:0f2c6d1e",
+            Some("sns"),
+        );
         check("arn:aws:iam::210987654321:role/worker", Some("iam:role"));
         check(
             "arn:aws:apigateway:eu-west-1::/restapis/a1b2",

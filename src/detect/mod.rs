@@ -62,7 +62,7 @@ pub use reactivated::Params as Reactivated;
 pub use secret_sweep::Params as SecretSweep;
 pub use shared_credential::Params as SharedCredential;
 pub use stolen_service_role::Params as StolenServiceRole;
-pub use suppress::Suppression;
+pub use suppress::{Snooze, Suppression};
 pub use sweep::{Subject, Sweep, Word};
 pub use unowned::Params as Unowned;
 pub use unusual_origin::Params as UnusualOrigin;
@@ -98,6 +98,20 @@ pub struct Params {
     pub zombie_use: Option<ZombieUse>,
     /// Findings of which nobody is to be told.
     pub suppress: Vec<Suppression>,
+}
+
+impl Params {
+    /// The most days and active hours that any detector asks of an identity before it has habits of its own.
+    pub fn young(&self) -> (i64, u64) {
+        let origin = self.unusual_origin.as_ref();
+        let origin = origin.map(|own| (own.history_days_min, own.active_hours_min));
+        let act = self.first_operation.as_ref();
+        let act = act.map(|own| (own.history_days_min, own.active_hours_min));
+        let both = [origin, act].into_iter().flatten();
+        both.fold((0, 0), |(days, hours), own| {
+            (days.max(own.0), hours.max(own.1))
+        })
+    }
 }
 
 /// What was known before the event that is judged.
@@ -258,7 +272,7 @@ pub fn sweeps(params: &Params) -> Vec<Box<dyn Sweep>> {
 
 /// Whether an identity is too young to be surprised about: fewer days or active hours than these.
 fn learning(before: &Profile, sighting: &Sighting, days_min: i64, hours_min: u64) -> bool {
-    before.age_days(sighting.event_time) < days_min || before.hours < hours_min
+    before.young(sighting.event_time, (days_min, hours_min))
 }
 
 /// The weaker of the attribution's confidence and the detector's own: a finding is no surer than who it is about.

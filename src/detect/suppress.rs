@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Day, Finding};
 
 /// A decision about findings. At least the detector or the identity is given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suppression {
     /// Name of the detector; any if none.
     pub detector: Option<String>,
@@ -43,6 +43,35 @@ impl Suppression {
     }
 }
 
+/// The same by a decision about one finding: others of its detector about the same identity and the same thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snooze {
+    pub finding_uid: String,
+    pub detector: String,
+    pub identity_uid: String,
+    /// What it is about, as the finding's row says.
+    pub about: String,
+    pub author: String,
+    pub reason: String,
+    /// The first day on which it no longer holds.
+    pub until: Day,
+}
+
+impl Snooze {
+    /// Whether nobody is to be told of `finding`.
+    pub fn covers(&self, finding: &Finding) -> bool {
+        finding.revision_time.day() < self.until
+            && self.detector == finding.detector
+            && *self.identity_uid == *finding.identity_uid
+            && *self.about == *finding.about
+    }
+
+    /// Who decided it, until when, and why: what the finding's row says.
+    pub fn told(&self) -> String {
+        format!("{} until {}: {}", self.author, self.until, self.reason)
+    }
+}
+
 /// Whether `text` is what `pattern` says, or begins so if that ends in `*`.
 fn fits(pattern: Option<&str>, text: &str) -> bool {
     pattern.is_none_or(|pattern| match pattern.strip_suffix('*') {
@@ -69,6 +98,7 @@ mod tests {
             severity: Severity::High,
             confidence: Confidence::Strong,
             identity_uid: Uid::from("aws:user:AIDAEXAMPLE"),
+            about: Uid::from("203.0.113.0/24"),
             related_uids: vec![Uid::from("aws:key:AKIAEXAMPLE")],
             tenant_uid: None,
             title: String::new(),

@@ -57,13 +57,28 @@ impl<'a> Against<'a> {
         matches!(self, Self::Peers(..))
     }
 
+    /// Whether what `sighting` shows in `dimension` is nothing new.
+    pub(super) fn knows(&self, dimension: Dimension, sighting: &Sighting) -> bool {
+        let Some(value) = dimension.value(sighting) else {
+            return true;
+        };
+        match self {
+            Self::Own(own) => own.stats(dimension, value).is_some(),
+            Self::Peers(own, peers) => {
+                own.stats(dimension, value).is_some() || peers.knows(dimension, value)
+            }
+        }
+    }
+
     /// How surprising what `sighting` shows in `dimension` is, if it is new there.
     pub(super) fn surprise(&self, dimension: Dimension, sighting: &Sighting) -> Option<Why> {
         match self {
             Self::Own(own) => new_to(dimension, sighting, own),
             Self::Peers(own, peers) => {
                 let mut why = new_to(dimension, sighting, own)?;
-                let (bits, members) = peers.surprise(dimension, dimension.value(sighting)?)?;
+                let member = !own.values(dimension).seen.is_empty();
+                let value = dimension.value(sighting)?;
+                let (bits, members) = peers.surprise(dimension, value, member)?;
                 why.expected = format!("what one of its {members} peers ever showed");
                 (why.bits, why.n) = (Some(bits), members);
                 Some(why)

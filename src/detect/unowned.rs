@@ -6,7 +6,7 @@
 
 use super::dormant::PRIVILEGED;
 use super::sweep::{Subject, Sweep, Word};
-use crate::model::{Confidence, Severity, Uid, Why};
+use crate::model::{Confidence, Micros, Severity, Uid, Why};
 
 /// How long is long.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Sweep for Unowned {
 
     fn look(&self, subject: &Subject<'_>) -> Vec<Word> {
         let known = subject.known;
-        let Some(since) = known.created_at.or(known.first_wielded_at) else {
+        let Some(since) = beginning(subject) else {
             return Vec::new();
         };
         let days = subject.days_since(since);
@@ -80,9 +80,16 @@ impl Sweep for Unowned {
         }]
     }
 
-    fn over(&self, _: &Word, subject: &Subject<'_>) -> bool {
-        owner(subject).is_some()
+    fn over(&self, word: &Word, subject: &Subject<'_>) -> bool {
+        // A record that came late may tell of an earlier beginning, which is told anew.
+        owner(subject).is_some() || beginning(subject) != Some(word.since)
     }
+}
+
+/// Since when it is known.
+fn beginning(subject: &Subject<'_>) -> Option<Micros> {
+    let known = subject.known;
+    known.created_at.or(known.first_wielded_at)
 }
 
 fn owner<'a>(subject: &Subject<'a>) -> Option<&'a str> {

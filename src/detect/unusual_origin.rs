@@ -52,13 +52,14 @@ impl Detector for UnusualOrigin {
         let network = sighting.network.as_ref()?;
         let young = (self.0.history_days_min, self.0.active_hours_min);
         let against = Against::of(sighting, before, young)?;
-        let mut why = against.origin(sighting);
+        if against.knows(Dimension::Network, sighting) {
+            return None;
+        }
         let own = before.profile;
-        let new = why
-            .first_mut()
-            .filter(|why| *why.dimension == *Dimension::Network.name())?;
+        let mut why = against.origin(sighting);
+        let first = why.first_mut()?;
         if !against.peers() {
-            new.expected = known(own);
+            first.expected = known(own);
         }
         let bits = why.iter().filter_map(|why| why.bits).max().unwrap_or(0);
         let act = against.act(sighting).or_else(|| tenant(sighting, &against));

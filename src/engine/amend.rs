@@ -55,7 +55,14 @@ impl Engine {
         if let Some(sighting) = anew
             && let Some(identity) = observe::judged(&sighting)
         {
-            self.judge(identity, &sighting, &[]);
+            let changes = sighting.changes.iter();
+            let targets: Vec<Option<Uid>> = changes
+                .map(|change| {
+                    let target = change.target.as_ref()?;
+                    Some(self.attributor.target(target, sighting.event_time))
+                })
+                .collect();
+            self.judge(identity, &sighting, &targets);
         }
     }
 

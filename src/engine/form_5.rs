@@ -67,7 +67,7 @@ impl From<Written> for state::Written {
             newcomers_evicted: old.newcomers_evicted,
             peers: Changes::new(),
             peers_evicted: 0,
-            decided: Changes::new(),
+            snoozes: Changes::new(),
             inventory: Changes::new(),
         }
     }

@@ -35,10 +35,10 @@ use crate::correlate::{
     SourceKind, UsageCounter,
 };
 use crate::detect::rules::Rules;
-use crate::detect::{self, Detector, Suppression};
+use crate::detect::{self, Detector, Snooze, Suppression};
 use crate::model::{
-    AuditEvent, Day, Decoded, DecodedRecord, Facts, Finding, Flags, Kept, Micros, Piece,
-    Sha256Digest, SourceGap, Tracked, Uid, sha256,
+    AuditEvent, Day, Decoded, DecodedRecord, Finding, Flags, Kept, Micros, Piece, Sha256Digest,
+    SourceGap, Tracked, Uid, sha256,
 };
 
 pub use counts::{Counts, LaneCounts};
@@ -49,6 +49,7 @@ pub use event_rows::{Decided, EventRows};
 use rows::RowSet;
 use situations::Situations;
 pub use state::{Loaded, State, StateError};
+use statements::Inventory;
 use sweep::Sweeps;
 use watermark::Watermark;
 
@@ -89,9 +90,9 @@ pub struct Engine {
     detectors: Vec<Box<dyn Detector>>,
     suppressions: Vec<Suppression>,
     /// The same by decisions about findings, by the day on which they end.
-    decided: Tracked<(Day, Uid), Suppression>,
+    snoozes: Tracked<(Day, Uid), Snooze>,
     /// What an inventory says, by the name that it has for an identity.
-    inventory: Kept<Uid, Facts>,
+    inventory: Inventory,
     duplicates: Duplicates,
     watermark: Watermark,
     /// Events that the watermark has not passed, in the order in which they will be judged.
@@ -108,6 +109,8 @@ pub struct Engine {
     sweeps: Sweeps,
     newcomers: Newcomers,
     peers: Peers,
+    /// An identity with fewer days or active hours than these is held against its peers by some detector.
+    young: (i64, u64),
     tree_size: i64,
     rows: RowSet,
     counts: Counts,
@@ -144,11 +147,12 @@ impl Engine {
             situations: Situations::new(&detectors, params.rules.clone()),
             newcomers: Newcomers::default(),
             peers: Peers::default(),
+            young: params.detect.young(),
             sweeps: Sweeps::new(detect::sweeps(&params.detect)),
             detectors,
             suppressions: params.detect.suppress.clone(),
-            decided: Tracked::default(),
-            inventory: Kept::default(),
+            snoozes: Tracked::default(),
+            inventory: Inventory::default(),
             tree_size: 0,
             rows: RowSet::default(),
             counts: Counts::default(),
@@ -181,10 +185,14 @@ impl Engine {
 
     /// Begins an epoch. What it returns is empty, and takes the rows of its events.
     pub fn begin(&mut self, context: &EpochContext) -> EventRows {
-        self.watermark.expect(&context.lanes);
-        for statement in &context.statements {
-            self.take(statement);
+        // Without lanes nothing is read: what is known of them stays.
+        if !context.lanes.is_empty() {
+            self.watermark.expect(&context.lanes);
         }
+        if self.peers.forgotten {
+            self.gather_peers();
+        }
+        self.take_all(&context.statements);
         EventRows::new(context.epoch, self.tree_size)
     }
 
@@ -425,13 +433,8 @@ impl Engine {
 
     /// Writes a revision and tells it to the live view.
     fn report(&mut self, finding: &Finding) {
-        let decided = self.decided.iter().map(|(_, one)| one);
-        let suppressed = self
-            .suppressions
-            .iter()
-            .chain(decided)
-            .find(|one| one.covers(finding));
-        self.rows.finding(finding, suppressed);
+        let suppressed = self.suppressed(finding);
+        self.rows.finding(finding, suppressed.as_ref());
         self.news.push(News {
             suppressed: suppressed.is_some(),
             finding_uid: finding.finding_uid.clone(),
@@ -444,6 +447,18 @@ impl Engine {
             first_event_time: finding.first_event_time,
             event_count: finding.event_count,
         });
+    }
+
+    /// Until when nobody is to be told of `finding`, and by whose decision.
+    fn suppressed(&self, finding: &Finding) -> Option<(Day, String)> {
+        let mut own = self.suppressions.iter();
+        if let Some(one) = own.find(|one| one.covers(finding)) {
+            return Some((one.until, one.told()));
+        }
+        let mut snoozes = self.snoozes.iter().map(|(_, one)| one);
+        snoozes
+            .find(|one| one.covers(finding))
+            .map(|one| (one.until, one.told()))
     }
 
     /// How much the engine remembers, by kind, for metrics and benches.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Engine;
-use super::statements::facts_of;
 use crate::attribute::{self, Attributor};
 use crate::correlate::{self, Place, Profile, Sighting, Source};
 use crate::detect::rules::Asked;
@@ -168,7 +167,11 @@ impl Engine {
             .profiles
             .entry(identity, || Profile::new(sighting.event_time));
         let fresh = own.add(sighting);
-        self.peers.add(sighting, own, &fresh);
+        if sighting.success
+            && let Some(known) = self.identities.get(identity)
+        {
+            self.peers.add(known, own, (sighting, &fresh));
+        }
         if self.profiles.len() > self.params.profiles_max {
             self.forget_profiles();
         }
@@ -189,15 +192,19 @@ impl Engine {
         };
         let by = &sighting.by;
         let newcomers = sighting.network.as_ref();
+        let known = self.identities.get(identity);
+        // Rules alone ask for it.
+        let facts = known.filter(|_| !sighting.rules.is_empty());
+        let facts = facts.and_then(|known| self.inventory.facts(identity, known));
+        let young = profile.young(sighting.event_time, self.young);
         let mut before = Before {
             profile,
-            peers: self.peers.of(sighting, profile),
+            peers: known
+                .filter(|_| young)
+                .and_then(|known| self.peers.of(known)),
             acting: self.identities.get(&by.acting_uid),
             origin: self.identities.get(&by.origin_uid),
-            facts: self
-                .identities
-                .get(identity)
-                .and_then(|known| facts_of(&self.inventory, identity, known)),
+            facts: facts.as_deref(),
             credential: by
                 .credential_uid
                 .as_ref()
@@ -235,6 +242,18 @@ impl Engine {
         for finding in &findings {
             self.report(finding);
         }
+    }
+
+    /// Puts together what peers do from what each identity does: after state of a form that had no peers.
+    pub(super) fn gather_peers(&mut self) {
+        let mut all: Vec<(&Uid, &Profile)> = self.profiles.unordered().collect();
+        all.sort_by_key(|(one, _)| *one);
+        for (identity, profile) in all {
+            if let Some(known) = self.identities.get(identity) {
+                self.peers.gather(known, profile);
+            }
+        }
+        self.peers.forgotten = false;
     }
 
     /// Drops the profiles of the identities that were seen longest ago, a sixteenth of all at once.

@@ -2,7 +2,6 @@
 //! or machine made to one. It follows the judged order of events, so versions do not depend on who was read first.
 
 use super::Engine;
-use super::statements::facts_of;
 use crate::correlate::{Key, KnownCredential, KnownIdentity, Sighting};
 use crate::model::{Action, ActorType, Change, Micros, Uid};
 
@@ -56,10 +55,10 @@ impl Engine {
         let mut known = known.cloned().unwrap_or_default();
         if known.version == 0 || known.told {
             known.kind = super::identity_rows::kind_at(sighting, place).to_owned();
+            known.provider = super::identity_rows::provider_of_uid(identity, sighting).to_owned();
             known.told = false;
         }
-        if known.version == 0 {
-            known.provider = super::identity_rows::provider_of_uid(identity, sighting).to_owned();
+        if known.tenant.is_none() {
             known.tenant.clone_from(&sighting.tenant_uid);
         }
         known.version += 1;
@@ -72,8 +71,9 @@ impl Engine {
             let reason = format!("used {} ({group})", sighting.operation);
             known.used = Some((*tier, self.attributor.intern(&reason)));
         }
-        let facts = facts_of(&self.inventory, identity, &known);
-        self.rows.identity(identity, &known, facts, sighting.into());
+        let facts = self.inventory.facts(identity, &known);
+        self.rows
+            .identity(identity, &known, facts.as_deref(), sighting.into());
         self.keep_identity(identity, known);
     }
 
@@ -207,8 +207,10 @@ impl Engine {
         if known.version == 0 {
             known.kind = super::identity_rows::kind_of_uid(target).to_owned();
             known.provider = super::identity_rows::provider_of_uid(target, sighting).to_owned();
-            known.tenant.clone_from(&sighting.tenant_uid);
             known.told = true;
+        }
+        if known.tenant.is_none() {
+            known.tenant.clone_from(&sighting.tenant_uid);
         }
         // A change of a credential is none of the identity's own standing.
         if change.credential.is_none() {
@@ -230,8 +232,9 @@ impl Engine {
         let told_more = known != before;
         if told_more {
             known.version += 1;
-            let facts = facts_of(&self.inventory, target, &known);
-            self.rows.identity(target, &known, facts, sighting.into());
+            let facts = self.inventory.facts(target, &known);
+            self.rows
+                .identity(target, &known, facts.as_deref(), sighting.into());
         }
         // Whom it trusts is no part of a version: `lifecycle` tells it.
         let trust = change.action == Action::TrustChange;

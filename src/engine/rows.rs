@@ -8,7 +8,6 @@ use hashbrown::HashMap;
 
 use crate::attribute::{Amendment, Session};
 use crate::correlate::{KnownCredential, Link, Sighting, Usage, UsageKey};
-use crate::detect::Suppression;
 use crate::evidence::{
     Amendments, AmendmentsRow, Coverage, CoverageRow, Credentials, CredentialsRow, FindingEvents,
     FindingEventsRow, Findings, FindingsRow, Identities, Ledger, LifecycleRow, Lifecycles, Links,
@@ -16,8 +15,8 @@ use crate::evidence::{
     UsageRow, Usages, uid_texts as texts,
 };
 use crate::model::{
-    AuditEvent, Change, Confidence, Finding, Micros, Piece, Position, Reject, SourceGap, Statement,
-    Triage, Uid, sha256,
+    AuditEvent, Change, Confidence, Day, Finding, Micros, Piece, Position, Reject, SourceGap,
+    Statement, Triage, Uid, sha256,
 };
 
 /// A rejected record keeps at most this much of itself: enough to see what it is, too little to fill the lake.
@@ -210,6 +209,7 @@ impl RowSet {
             decision: triage.decision.name(),
             reason: &triage.reason,
             author: &statement.author,
+            about: triage.about.as_deref(),
             observed: observed.iter().map(String::as_str).collect(),
             joined: joined.iter().map(String::as_str).collect(),
             suppress_until: triage.until,
@@ -292,11 +292,11 @@ impl RowSet {
         });
     }
 
-    pub(super) fn finding(&mut self, finding: &Finding, suppressed: Option<&Suppression>) {
+    /// `suppressed`: until when nobody is told, and who decided it, and why.
+    pub(super) fn finding(&mut self, finding: &Finding, suppressed: Option<&(Day, String)>) {
         let why_json = serde_json::to_string(&finding.why)
             .expect("reasons are texts and integers, which always have a JSON form");
         let sql = claim_sql(finding);
-        let suppression = suppressed.map(Suppression::told);
         self.findings.push(&FindingsRow {
             finding_uid: &finding.finding_uid,
             revision: finding.revision,
@@ -319,8 +319,9 @@ impl RowSet {
             attacks: texts(&finding.attacks),
             sql: &sql,
             class_uid: 2004,
-            suppression: suppression.as_deref(),
-            suppressed_until: suppressed.map(|decision| decision.until),
+            suppression: suppressed.map(|(_, told)| told.as_str()),
+            suppressed_until: suppressed.map(|(until, _)| *until),
+            about: Some(&finding.about),
         });
         let shown = finding.events_before;
         for (place, event) in finding.events.iter().enumerate() {

@@ -388,6 +388,7 @@ impl Situations {
             severity: situation.severity,
             confidence: situation.confidence,
             identity_uid: identity.clone(),
+            about: about.clone(),
             related_uids: situation.related_uids.clone(),
             tenant_uid: situation.tenant_uid.clone(),
             title: situation.title.clone(),

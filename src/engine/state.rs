@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::situations::WrittenSituations;
+use super::statements::Entry;
 use super::sweep::WrittenSweeps;
 use super::watermark::Watermark;
 use super::{Engine, Params, form_3, form_4, form_5};
@@ -18,8 +19,8 @@ use crate::correlate::{
     DayUse, KnownCredential, KnownIdentity, Newcomer, PeerGroup, Profile, Sighting, UsageKey,
     WrittenLinks,
 };
-use crate::detect::Suppression;
-use crate::model::{Changes, Day, Facts, Micros, Uid};
+use crate::detect::Snooze;
+use crate::model::{Changes, Day, Micros, Uid};
 
 /// The form written by this build. Forms 1 and 2 were never in a release. `tests/state` holds files of every later one,
 /// which must load for ever.
@@ -67,8 +68,8 @@ pub(super) struct Written {
     pub(super) newcomers_evicted: u64,
     pub(super) peers: Changes<Uid, PeerGroup>,
     pub(super) peers_evicted: u64,
-    pub(super) decided: Changes<(Day, Uid), Suppression>,
-    pub(super) inventory: Changes<Uid, Facts>,
+    pub(super) snoozes: Changes<(Day, Uid), Snooze>,
+    pub(super) inventory: Changes<Uid, Entry>,
 }
 
 /// What the engine remembers, or what changed of it, taken out of the engine: it can be written while the engine goes on.
@@ -139,7 +140,7 @@ impl Engine {
             newcomers_evicted: self.newcomers.evicted,
             peers: self.peers.written(all),
             peers_evicted: self.peers.evicted,
-            decided: self.decided.written(all),
+            snoozes: self.snoozes.written(all),
             inventory: self.inventory.written(all),
         })
     }
@@ -161,14 +162,17 @@ impl Engine {
             Some((5, body)) => {
                 let written: form_5::Written = whole(body)?;
                 self.apply_written(written.into());
+                self.peers.forgotten = true;
             }
             Some((4, body)) => {
                 let written: form_4::Written = whole(body)?;
                 self.apply_written(form_5::Written::from(written).into());
+                self.peers.forgotten = true;
             }
             Some((3, body)) => {
                 let written: form_3::Written = whole(body)?;
                 self.apply_written(form_5::Written::from(written).into());
+                self.peers.forgotten = true;
             }
             Some((&form, _)) => return Err(StateError::UnknownForm(form)),
         }
@@ -196,7 +200,7 @@ impl Engine {
         self.newcomers.evicted = written.newcomers_evicted;
         self.peers.restore(written.peers);
         self.peers.evicted = written.peers_evicted;
-        self.decided.apply(written.decided);
-        self.inventory.apply(written.inventory);
+        self.snoozes.apply(written.snoozes);
+        self.inventory.restore(written.inventory);
     }
 }

@@ -1,25 +1,117 @@
 //! What people stated takes effect at the beginning of the epoch that takes it: the manifest names it, rows tell it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Engine;
-use super::identity_rows::Cause;
-use crate::correlate::{Dimension, KnownIdentity};
-use crate::detect::Suppression;
-use crate::model::{Asset, Day, Decision, Facts, Kept, Stated, Statement, Target, Triage, Uid};
+use super::identity_rows::{Cause, kind_of_uid};
+use crate::correlate::{Dimension, KnownIdentity, Standing};
+use crate::detect::Snooze;
+use crate::model::{
+    Asset, Changes, Day, Decision, Facts, Kept, Micros, Stated, Statement, Target, Triage, Uid,
+};
 
 /// How many decisions that others like a finding are not told are remembered. Beyond it the one that ends first goes.
-const SUPPRESSIONS_MAX: usize = 10_000;
+const SNOOZES_MAX: usize = 10_000;
 
-/// Of how many identities an inventory is remembered; further ones are counted.
-const ASSETS_MAX: usize = 2_000_000;
+/// How many days after its end a decision is remembered: a situation that is closed by then happened before.
+const SNOOZE_DAYS: i32 = 8;
+
+/// Of how many names an inventory is remembered; further ones are counted.
+const ENTRIES_MAX: usize = 1_000_000;
+
+/// What an inventory says of one name, and since when the newest of it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    at: Micros,
+    facts: Facts,
+}
+
+/// What inventories say, by the names that they have for identities.
+#[derive(Debug, Default)]
+pub(super) struct Inventory {
+    entries: Kept<Uid, Entry>,
+}
+
+impl Inventory {
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What is said of an identity under all of its names; what was said later counts.
+    pub(super) fn facts(&self, uid: &Uid, known: &KnownIdentity) -> Option<Cow<'_, Facts>> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        let names = [
+            Some(&**uid),
+            known.native.as_deref(),
+            uid.strip_prefix("aws:role-arn:"),
+            object(uid),
+        ];
+        let mut said: Vec<&Entry> = names
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.entries.get(name))
+            .collect();
+        said.sort_by_key(|entry| entry.at);
+        let (first, later) = said.split_first()?;
+        if later.is_empty() {
+            return Some(Cow::Borrowed(&first.facts));
+        }
+        let mut facts = first.facts.clone();
+        later.iter().for_each(|entry| facts.update(&entry.facts));
+        Some(Cow::Owned(facts))
+    }
+
+    /// Takes in what was said of `name` at `at`. Whether that says anything new.
+    fn add(&mut self, name: &Uid, at: Micros, facts: &Facts) -> bool {
+        let Some(known) = self.entries.get(name) else {
+            let facts = facts.clone();
+            self.entries.insert(name.clone(), Entry { at, facts });
+            return true;
+        };
+        let mut merged = known.facts.clone();
+        if at >= known.at {
+            merged.update(facts);
+        } else {
+            // What holds since earlier says nothing against what was said since.
+            merged.clone_from(facts);
+            merged.update(&known.facts);
+        }
+        let (new, at) = (merged != known.facts, at.max(known.at));
+        if new && let Some(entry) = self.entries.get_mut(name) {
+            *entry = Entry { at, facts: merged };
+        }
+        new
+    }
+
+    pub(super) fn written(&mut self, all: bool) -> Changes<Uid, Entry> {
+        self.entries.written(all)
+    }
+
+    pub(super) fn restore(&mut self, changes: Changes<Uid, Entry>) {
+        self.entries.apply(changes);
+    }
+}
+
+/// Identities by what else they are called. Those that nobody can use any more are not among them.
+type Names = BTreeMap<Uid, Vec<Uid>>;
 
 impl Engine {
-    /// Takes in one statement.
-    pub(super) fn take(&mut self, statement: &Statement) {
-        match &statement.what {
-            Stated::Triage(triage) => self.triage(statement, triage),
-            Stated::Inventory(assets) => self.inventory(statement, assets),
+    /// Takes in what was stated.
+    pub(super) fn take_all(&mut self, statements: &[Statement]) {
+        let mut names = None;
+        for statement in statements {
+            match &statement.what {
+                Stated::Triage(triage) => self.triage(statement, triage),
+                Stated::Inventory(assets) => {
+                    let names = names.get_or_insert_with(|| self.names());
+                    self.inventory(statement, assets, names);
+                }
+            }
         }
     }
 
@@ -29,141 +121,205 @@ impl Engine {
         let benign = triage.decision == Decision::Benign;
         if benign && let Some(profile) = self.profiles.get_mut(&identity) {
             for observed in &triage.observed {
-                if let Some(dimension) = Dimension::named(&observed.dimension) {
-                    let value = self.attributor.intern(&observed.value);
-                    profile.accept(dimension, &value, statement.at);
+                let dimension = Dimension::named(&observed.dimension);
+                let Some(dimension) = dimension.filter(|one| Dimension::CONFIRMED.contains(one))
+                else {
+                    continue;
+                };
+                let value = self.attributor.intern(&observed.value);
+                if profile.accept(dimension, &value, statement.at) {
                     joined.push(format!("{}={}", observed.dimension, observed.value));
                 }
             }
         }
-        if let Some(until) = triage.until {
-            self.suppress(statement, triage, until);
-        }
+        self.decide(statement, triage);
         self.rows.triage(statement, triage, &joined);
     }
 
-    /// Remembers that others like the finding are not told until `until`.
-    fn suppress(&mut self, statement: &Statement, triage: &Triage, until: Day) {
-        // What time alone brings about is seen in days, which are others each time.
-        let about = triage
-            .observed
-            .first()
-            .filter(|observed| Dimension::named(&observed.dimension).is_some())
-            .map(|observed| observed.value.clone());
-        let suppression = Suppression {
-            detector: Some(triage.detector.clone()),
-            identity: Some(triage.identity_uid.clone()),
-            about,
+    /// Remembers that others like the finding are not told for a while; whatever was decided before about it is over.
+    fn decide(&mut self, statement: &Statement, triage: &Triage) {
+        let of_it = |one: &Snooze| one.finding_uid == triage.finding_uid;
+        let before = self.snoozes.iter().find(|(_, one)| of_it(one));
+        if let Some(key) = before.map(|(key, _)| key.clone()) {
+            self.snoozes.remove(&key);
+        }
+        let (Some(until), Some(about)) = (triage.until, &triage.about) else {
+            return;
+        };
+        let snooze = Snooze {
+            finding_uid: triage.finding_uid.clone(),
+            detector: triage.detector.clone(),
+            identity_uid: triage.identity_uid.clone(),
+            about: about.clone(),
             author: statement.author.clone(),
             reason: triage.reason.clone(),
             until,
         };
-        let key = (until, Uid::from(statement.uid.as_str()));
-        self.decided.insert(key, suppression);
-        if self.decided.len() > SUPPRESSIONS_MAX {
-            self.decided.pop_first_if(|_| true);
+        let key = (until, Uid::from(triage.finding_uid.as_str()));
+        self.snoozes.insert(key, snooze);
+        if self.snoozes.len() > SNOOZES_MAX && self.snoozes.pop_first_if(|_| true).is_some() {
+            self.waiting_evicted += 1;
         }
     }
 
-    /// Forgets decisions that do not hold any more on `today`.
+    /// Forgets decisions that are over on `today`.
     pub(super) fn forget_decisions(&mut self, today: Day) {
+        let over = |until: Day| until.0.saturating_add(SNOOZE_DAYS) <= today.0;
         while self
-            .decided
-            .pop_first_if(|(until, _)| *until <= today)
+            .snoozes
+            .pop_first_if(|(until, _)| over(*until))
             .is_some()
         {}
     }
 
-    fn inventory(&mut self, statement: &Statement, assets: &[Asset]) {
+    fn inventory(&mut self, statement: &Statement, assets: &[Asset], names: &Names) {
         let at = statement.at;
-        let names = self.names();
         for asset in assets {
-            let key = self.attributor.intern(&asset.identity);
-            if !self.inventory.contains(&key) && self.inventory.len() >= ASSETS_MAX {
+            let name = self.attributor.intern(&asset.identity);
+            if !self.inventory.entries.contains(&name)
+                && self.inventory.entries.len() >= ENTRIES_MAX
+            {
                 self.waiting_evicted += 1;
                 continue;
             }
-            let facts = self.inventory.entry(&key, Facts::default);
-            let before = facts.clone();
-            facts.update(&asset.facts);
-            if *facts == before {
+            if !self.inventory.add(&name, at, &asset.facts) {
                 continue;
             }
-            let uid = match names.get(&key) {
-                Some(uid) => uid.clone(),
-                None if key.starts_with("arn:") => {
-                    let arn = Target::Arn(key.to_string());
-                    self.attributor.target(&arn, at)
-                }
-                None => key,
-            };
-            let Some(mut known) = self.known_or_new(&uid) else {
-                continue;
-            };
-            known.version += 1;
-            let facts = facts_of(&self.inventory, &uid, &known);
-            self.rows
-                .identity(&uid, &known, facts, Cause { at, event: None });
-            self.keep_identity(&uid, known);
+            for uid in self.meant(&name, at, names) {
+                let known = self.identities.get(&uid).cloned();
+                let Some(mut known) = known.or_else(|| unseen(&uid)) else {
+                    continue;
+                };
+                known.version += 1;
+                let facts = self.inventory.facts(&uid, &known);
+                let cause = Cause { at, event: None };
+                self.rows.identity(&uid, &known, facts.as_deref(), cause);
+                self.keep_identity(&uid, known);
+            }
         }
     }
 
-    /// What is known of an identity, or the beginning of it where its id says what it is; none for a name under which nobody
-    /// acted so far, which is told once somebody does.
-    fn known_or_new(&self, uid: &Uid) -> Option<KnownIdentity> {
-        if let Some(known) = self.identities.get(uid) {
-            return Some(known.clone());
+    /// The identities that an inventory means by `name`. None for a name under which nobody acted so far: it is told once
+    /// somebody does.
+    fn meant(&mut self, name: &Uid, at: Micros, names: &Names) -> Vec<Uid> {
+        if self.identities.contains(name) {
+            return vec![name.clone()];
         }
-        let schemes = ["aws:", "azure:", "entra:", "oidc:", "gcp:"];
-        let scheme = schemes.iter().find(|scheme| uid.starts_with(**scheme))?;
-        let provider = if *scheme == "entra:" || *scheme == "azure:" {
-            scheme.trim_end_matches(':')
-        } else {
-            "aws"
-        };
-        Some(KnownIdentity {
-            kind: super::identity_rows::kind_of_uid(uid).to_owned(),
-            provider: provider.to_owned(),
-            told: true,
-            ..KnownIdentity::default()
-        })
+        if name.starts_with("arn:") {
+            let uid = self.attributor.target(&Target::Arn(name.to_string()), at);
+            if self.identities.contains(&uid) {
+                return vec![uid];
+            }
+        }
+        let known = names.get(name).cloned();
+        known.unwrap_or_else(|| vec![name.clone()])
     }
 
-    /// Identities by what else they are called: ARN or application id, and the id of the object.
-    fn names(&self) -> BTreeMap<Uid, Uid> {
-        let mut all: Vec<(&Uid, &KnownIdentity)> = self.identities.unordered().collect();
-        // Of two with one name the first counts, in an order of their own.
-        all.sort_by(|(one, _), (other, _)| other.cmp(one));
-        let mut names = BTreeMap::new();
+    fn names(&self) -> Names {
+        let mut names = Names::new();
+        let mut all: Vec<(&Uid, &KnownIdentity)> = self
+            .identities
+            .unordered()
+            .filter(|(_, known)| known.merged_into.is_none() && known.standing != Standing::Deleted)
+            .collect();
+        all.sort_by_key(|(one, _)| *one);
         for (uid, known) in all {
             let others = [known.native.clone(), object(uid).map(Uid::from)];
             for name in others.into_iter().flatten() {
-                names.insert(name, uid.clone());
+                names.entry(name).or_default().push(uid.clone());
             }
         }
         names
     }
 }
 
-/// The id of an object at the end of a canonical one.
-fn object(uid: &str) -> Option<&str> {
-    const SHORTEST: usize = 16;
-    let id = uid.rsplit(['/', ':']).next()?;
-    (id.len() >= SHORTEST).then_some(id)
+/// The beginning of what is known of an identity that nobody saw, where its id says what it is.
+fn unseen(uid: &Uid) -> Option<KnownIdentity> {
+    let of_object = object(uid).is_some();
+    let provider = uid.split(':').next().filter(|_| of_object)?;
+    Some(KnownIdentity {
+        kind: kind_of_uid(uid).to_owned(),
+        provider: provider.to_owned(),
+        told: true,
+        ..KnownIdentity::default()
+    })
 }
 
-/// What the inventory says of an identity, under whichever of its names.
-pub(super) fn facts_of<'i>(
-    inventory: &'i Kept<Uid, Facts>,
-    uid: &Uid,
-    known: &KnownIdentity,
-) -> Option<&'i Facts> {
-    if inventory.is_empty() {
-        return None;
+/// The provider's own id at the end of a canonical one, where the provider and nobody else chose it: a unique id of AWS, or
+/// the object id of a service principal.
+fn object(uid: &str) -> Option<&str> {
+    for (scheme, prefix) in [("aws:role:", "AROA"), ("aws:user:", "AIDA")] {
+        if let Some(id) = uid.strip_prefix(scheme) {
+            let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            return Some(id).filter(|id| plain && id.starts_with(prefix));
+        }
     }
-    inventory
-        .get(uid)
-        .or_else(|| inventory.get(known.native.as_ref()?))
-        .or_else(|| inventory.get(uid.strip_prefix("aws:role-arn:")?))
-        .or_else(|| inventory.get(object(uid)?))
+    let (_, id) = uid.strip_prefix("entra:sp:")?.split_once('/')?;
+    guid(id).then_some(id)
+}
+
+fn guid(text: &str) -> bool {
+    let form = |(place, byte): (usize, u8)| match place {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    text.len() == 36 && text.bytes().enumerate().all(form)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(name: &str) -> Facts {
+        Facts {
+            owner: Some(name.to_owned()),
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn only_a_provider_chooses_the_id_of_an_object() {
+        let sp =
+            "entra:sp:0f2c6d1e-4c1e-4a7b-9d52-8e3f6a0b0051/1a2c6d1e-4c1e-4a7b-9d52-8e3f6a0b0051";
+        assert_eq!(object(sp), Some("1a2c6d1e-4c1e-4a7b-9d52-8e3f6a0b0051"));
+        assert_eq!(object("aws:role:AROAEXAMPLE"), Some("AROAEXAMPLE"));
+        for chosen in [
+            "oidc:issuer|repo:x/y:ref:refs/heads/1a2c6d1e-4c1e-4a7b-9d52-8e3f6a0b0051",
+            "aws:role-name:111122223333:AROAEXAMPLE",
+            "aws:role:AROA/x",
+            "entra:sp:tenant/a display name of 36 characters, no id",
+        ] {
+            assert_eq!(object(chosen), None, "{chosen}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_later_counts_under_whichever_name() {
+        let mut inventory = Inventory::default();
+        let [uid, arn] =
+            ["aws:role:AROAEXAMPLE", "arn:aws:iam::111122223333:role/x"].map(Uid::from);
+        let known = KnownIdentity {
+            native: Some(arn.clone()),
+            ..KnownIdentity::default()
+        };
+        let said = |inventory: &Inventory| {
+            let facts = inventory.facts(&uid, &known).unwrap();
+            (facts.owner.clone().unwrap(), facts.purpose.clone())
+        };
+        let purpose = Facts {
+            purpose: Some("backups".to_owned()),
+            ..owner("ines")
+        };
+        assert!(inventory.add(&uid, Micros(10), &purpose));
+        assert!(inventory.add(&arn, Micros(20), &owner("tom")));
+        assert_eq!(
+            said(&inventory),
+            ("tom".to_owned(), Some("backups".to_owned()))
+        );
+        assert!(inventory.add(&uid, Micros(30), &owner("ute")));
+        assert_eq!(said(&inventory).0, "ute");
+        // What holds since earlier changes nothing of it.
+        assert!(!inventory.add(&uid, Micros(5), &owner("ada")));
+        assert_eq!(said(&inventory).0, "ute");
+    }
 }

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::situations::finding_uid;
-use super::statements::facts_of;
 use crate::correlate::{KnownIdentity, Sighting};
 use crate::detect::{Subject, Sweep, Word};
 use crate::model::{
@@ -120,8 +119,7 @@ impl Sweeps {
     fn look(
         &self,
         (uid, known): (&Uid, &KnownIdentity),
-        facts: Option<&Facts>,
-        inventory: bool,
+        (facts, inventory): (Option<&Facts>, bool),
         renamed: bool,
         today: Day,
     ) -> Option<News> {
@@ -228,6 +226,7 @@ impl Sweeps {
             severity: word.severity,
             confidence: word.confidence,
             identity_uid: uid.clone(),
+            about: word.about.clone(),
             related_uids: Some(&word.about)
                 .filter(|about| *about != uid)
                 .into_iter()
@@ -289,10 +288,9 @@ impl Engine {
                 let renamed = uid
                     .strip_prefix("aws:role-arn:")
                     .is_some_and(|arn| self.attributor.role_since(arn, today.start()).is_some());
-                let facts = facts_of(&self.inventory, uid, known);
-                let inventory = !self.inventory.is_empty();
-                let one = (uid, known);
-                let news = self.sweeps.look(one, facts, inventory, renamed, today)?;
+                let facts = self.inventory.facts(uid, known);
+                let said = (facts.as_deref(), !self.inventory.is_empty());
+                let news = self.sweeps.look((uid, known), said, renamed, today)?;
                 Some((uid.clone(), news))
             })
             .collect();

@@ -53,5 +53,7 @@ table! {
         suppression: Optional<Text>,
         /// The first day on which it is told again.
         suppressed_until: Optional<Date>,
+        /// What the situation is about: a network, a tenant, a credential, a rule. Null in rows of builds that did not write it.
+        about: Optional<Text>,
     }
 }

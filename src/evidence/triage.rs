@@ -25,6 +25,8 @@ table! {
         reason: Required<Text>,
         /// By whom, as the command was told or the system names its user: said, not proven.
         author: Required<Text>,
+        /// What the finding is about, as its row says.
+        about: Optional<Text>,
         /// What the finding had seen, as `dimension=value`.
         observed: Required<TextList>,
         /// Those of them that became normal for the identity by this decision.

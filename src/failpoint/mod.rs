@@ -26,7 +26,7 @@ mod plan;
 use std::io;
 
 /// Every place, in the order in which an epoch comes by; then those of upkeep.
-pub const POINTS: [&str; 26] = [
+pub const POINTS: [&str; 25] = [
     "recovery.chain-read",
     "recovery.table-opened",
     "recovery.tables-moved",
@@ -45,7 +45,6 @@ pub const POINTS: [&str; 26] = [
     "table.committed",
     "epochs.before-row",
     "log.before-seal",
-    "epoch.before-inbox",
     "epoch.before-published",
     "epoch.published",
     "upkeep.written",

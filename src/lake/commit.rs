@@ -1,11 +1,11 @@
 //! Staging, committing and recovering epochs: the writer's side of the lake.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use arrow::record_batch::RecordBatch;
 
-use super::ledger::{InputRange, Ledger, Manifest, NO_HASH, StatementInput, TableFiles};
+use super::ledger::{InputRange, Ledger, Manifest, NO_HASH, TableFiles};
 use super::log::{Growth, Integrity, Log};
 use super::rows::Leaves;
 use super::stage::{StagedTable, Staging};
@@ -44,8 +44,8 @@ pub struct Recovered {
     pub positions: BTreeMap<(String, String, i32), ReadTo>,
     /// Table commits that the ledger had decided and a crash had prevented.
     pub tables_moved: usize,
-    /// Statements that the last epoch took; their files may still be there.
-    pub statements: Vec<StatementInput>,
+    /// Files of the statements that any epoch took.
+    pub statements: BTreeSet<String>,
 }
 
 /// An epoch whose files are written and whose manifest is not: nothing of it is true yet.
@@ -108,7 +108,7 @@ impl Lake {
             epoch: last_epoch,
             positions: BTreeMap::new(),
             tables_moved: 0,
-            statements: Vec::new(),
+            statements: BTreeSet::new(),
         };
         let manifests = lake.read_chain()?;
         failpoint::pass("recovery.chain-read");
@@ -121,6 +121,10 @@ impl Lake {
                 let read = recovered.positions.entry(partition).or_default();
                 read_on(read, input);
             }
+            let taken = manifest.statements.iter();
+            recovered
+                .statements
+                .extend(taken.map(|taken| taken.file.clone()));
             for files in &manifest.tables {
                 lake.last_adds.insert(files.table.clone(), manifest.epoch);
             }
@@ -139,7 +143,6 @@ impl Lake {
         failpoint::pass("recovery.tables-moved");
         if let Some(last) = manifests.last() {
             lake.base_epoch = last.state.base_epoch;
-            recovered.statements.clone_from(&last.statements);
         }
         Ok((lake, recovered))
     }

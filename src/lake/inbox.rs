@@ -1,8 +1,8 @@
 //! What people state, on its way into the lake: a file for each statement, until the writer has taken it.
 //!
 //! Whoever may write into the lake's folder may state something; only the writer makes rows of it. The manifest of the epoch
-//! that takes a statement names it, and its file goes after that epoch's commit. If the writer ends between the two, the
-//! next one finds the name in the last manifest and removes the file, so that nothing counts twice.
+//! that takes a statement names its file, which goes after that epoch's commit. A file that is still there later, because a
+//! writer died or could not remove it, is known by its name and never taken again.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,11 +20,14 @@ const REFUSED: &str = "refused";
 /// How many statements one epoch takes at most.
 const AT_ONCE: usize = 1_000;
 
-/// The statements that wait in a lake.
+/// The longest name of a statement.
+const UID_MAX: usize = 64;
+
+/// The statements that wait in a lake, as its writer sees them.
 #[derive(Debug)]
 pub struct Inbox {
     place: Place,
-    /// Taken by an epoch that is not committed yet.
+    /// Files that an epoch took, as far as they are still there.
     taken: BTreeSet<String>,
 }
 
@@ -36,55 +39,88 @@ pub struct Taken {
     pub refused: Vec<(String, String)>,
 }
 
+/// Where a statement is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// An epoch took it.
+    Taken,
+    Waits,
+    /// The writer could not read it.
+    Refused,
+}
+
 impl Inbox {
-    /// The inbox of the lake that `data` names.
-    pub fn of(data: &Path) -> Result<Self, LakeError> {
+    /// The inbox of the lake that `data` names, whose epochs took the files `committed`. Those that are still there go; one
+    /// that does not is not taken again.
+    pub fn after(data: &Path, committed: BTreeSet<String>) -> Result<Self, LakeError> {
+        let place = Place::of(data)?.join(DIR);
+        // An inbox that cannot be read is told when it is read for the first epoch.
+        for name in store::names(&place).unwrap_or_default() {
+            if committed.contains(&name) {
+                drop(store::remove(&place.join(&name)));
+            }
+        }
         Ok(Self {
-            place: Place::of(data)?.join(DIR),
-            taken: BTreeSet::new(),
+            place,
+            taken: committed,
         })
     }
 
     /// Puts a statement in. It is durable when this returns.
-    pub fn put(&self, statement: &Statement) -> Result<(), LakeError> {
-        store::create_dir(&self.place)?;
-        store::put(&self.place.join(name(statement)), &bytes(statement))
+    pub fn put(data: &Path, statement: &Statement) -> Result<(), LakeError> {
+        let place = Place::of(data)?.join(DIR);
+        store::create_dir(&place)?;
+        store::put(&place.join(name(statement)), &bytes(statement))
     }
 
-    /// Whether a statement still waits.
-    pub fn holds(&self, statement: &Statement) -> Result<bool, LakeError> {
-        store::exists(&self.place.join(name(statement)))
+    /// Where a statement is that was put in.
+    pub fn find(data: &Path, statement: &Statement) -> Result<Found, LakeError> {
+        let place = Place::of(data)?.join(DIR);
+        let name = name(statement);
+        Ok(if store::exists(&place.join(&name))? {
+            Found::Waits
+        } else if store::exists(&place.join(REFUSED).join(&name))? {
+            Found::Refused
+        } else {
+            Found::Taken
+        })
     }
 
     /// What waits and no epoch took before, in the order in which it was stated.
     pub fn take(&mut self) -> Result<Taken, LakeError> {
         let mut found = Taken::default();
-        for name in store::names(&self.place)? {
-            if !name.ends_with(".json") || self.taken.contains(&name) {
+        let names = store::names(&self.place)?;
+        let there: BTreeSet<&String> = names.iter().collect();
+        self.taken.retain(|name| there.contains(name));
+        for name in &names {
+            if !name.ends_with(".json") || self.taken.contains(name) {
                 continue;
             }
             if found.statements.len() >= AT_ONCE {
                 break;
             }
-            let file = self.place.join(&name);
-            let Some(read) = store::read(&file)? else {
+            let Some(read) = store::read(&self.place.join(name))? else {
                 continue;
             };
-            match serde_json::from_slice(&read) {
+            match parse(name, &read) {
                 Ok(statement) => {
-                    self.taken.insert(name);
+                    self.taken.insert(name.clone());
                     found.statements.push(statement);
                 }
-                Err(error) => {
-                    let aside = self.place.join(REFUSED);
-                    store::create_dir(&aside)?;
-                    store::put(&aside.join(&name), &read)?;
-                    store::remove(&file)?;
-                    found.refused.push((name, error.to_string()));
+                Err(reason) => {
+                    self.put_aside(name, &read)?;
+                    found.refused.push((name.clone(), reason));
                 }
             }
         }
         Ok(found)
+    }
+
+    fn put_aside(&self, name: &str, bytes: &[u8]) -> Result<(), LakeError> {
+        let aside = self.place.join(REFUSED);
+        store::create_dir(&aside)?;
+        store::put(&aside.join(name), bytes)?;
+        store::remove(&self.place.join(name))
     }
 
     /// Removes the statements that an epoch took which is committed.
@@ -98,6 +134,18 @@ impl Inbox {
         }
         Ok(())
     }
+}
+
+/// The statement in the file `name`, if it has the name and the bytes that a statement has: the manifest can name it then.
+fn parse(name: &str, read: &[u8]) -> Result<Statement, String> {
+    let statement: Statement = serde_json::from_slice(read).map_err(|error| error.to_string())?;
+    if statement.uid.len() > UID_MAX {
+        return Err(format!("its uid has more than {UID_MAX} bytes"));
+    }
+    if self::name(&statement) != name || bytes(&statement) != read {
+        return Err("it is not as a command of Keytrail writes it".to_owned());
+    }
+    Ok(statement)
 }
 
 /// What the manifest says of a statement.
@@ -139,36 +187,52 @@ mod tests {
         }
     }
 
+    fn inbox(dir: &Path) -> Inbox {
+        Inbox::after(dir, BTreeSet::new()).unwrap()
+    }
+
     #[test]
     fn a_statement_is_taken_once_and_goes_when_it_is_committed() {
         let dir = tempfile::tempdir().unwrap();
-        let mut inbox = Inbox::of(dir.path()).unwrap();
+        let mut first = inbox(dir.path());
         let (later, earlier) = (statement("b", 20), statement("a", 3));
-        inbox.put(&later).unwrap();
-        inbox.put(&earlier).unwrap();
-        let taken = inbox.take().unwrap();
+        Inbox::put(dir.path(), &later).unwrap();
+        Inbox::put(dir.path(), &earlier).unwrap();
+        let taken = first.take().unwrap();
         assert_eq!(taken.statements, [earlier.clone(), later.clone()]);
-        assert!(inbox.take().unwrap().statements.is_empty());
+        assert!(first.take().unwrap().statements.is_empty());
         Inbox::done(dir.path(), &[input(&earlier)]).unwrap();
-        assert!(!inbox.holds(&earlier).unwrap());
-        assert!(inbox.holds(&later).unwrap());
-        // Another writer that begins finds what no epoch of the first has committed.
-        let mut next = Inbox::of(dir.path()).unwrap();
-        assert_eq!(next.take().unwrap().statements, [later]);
+        let found = |statement| Inbox::find(dir.path(), statement).unwrap();
+        assert_eq!(found(&earlier), Found::Taken);
+        assert_eq!(found(&later), Found::Waits);
+        // Another writer finds what no epoch of the first has committed …
+        let taken = inbox(dir.path()).take().unwrap();
+        assert_eq!(taken.statements, std::slice::from_ref(&later));
+        // … and not what was committed and is still there.
+        let committed = BTreeSet::from([name(&later)]);
+        let mut next = Inbox::after(dir.path(), committed).unwrap();
+        assert!(next.take().unwrap().statements.is_empty());
+        assert_eq!(found(&later), Found::Taken);
     }
 
     #[test]
     fn what_is_no_statement_is_put_aside_with_a_reason() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("inbox")).unwrap();
-        std::fs::write(dir.path().join("inbox/x.json"), "{\"uid\":1}").unwrap();
-        let taken = Inbox::of(dir.path()).unwrap().take().unwrap();
-        assert!(taken.statements.is_empty());
-        let [(name, reason)] = taken.refused.as_slice() else {
-            panic!("{taken:?}");
+        let check = |name: &str, bytes: &[u8], expected: &str| {
+            std::fs::create_dir_all(dir.path().join("inbox")).unwrap();
+            std::fs::write(dir.path().join("inbox").join(name), bytes).unwrap();
+            let taken = inbox(dir.path()).take().unwrap();
+            assert!(taken.statements.is_empty());
+            let [(refused, reason)] = taken.refused.as_slice() else {
+                panic!("{taken:?}");
+            };
+            assert_eq!(refused, name);
+            assert!(reason.contains(expected), "{reason}");
+            assert!(dir.path().join("inbox/refused").join(name).exists());
         };
-        assert_eq!(name, "x.json");
-        assert!(reason.contains("invalid type"), "{reason}");
-        assert!(dir.path().join("inbox/refused/x.json").exists());
+        check("x.json", b"{\"uid\":1}", "invalid type");
+        check("y.json", &bytes(&statement("a", 3)), "not as a command");
+        let long = statement(&"a".repeat(200), 3);
+        check("z.json", &bytes(&long), "more than 64 bytes");
     }
 }

@@ -35,7 +35,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use commit::{Lake, Pending, Recovered};
-pub use inbox::{Inbox, Taken};
+pub use inbox::{Found, Inbox, Taken};
 pub use lease::{Lease, Watch};
 pub use ledger::{
     InputRange, Manifest, PartitionCounts, StagedFile, StatementInput, TableFiles, UpkeepHead,

@@ -70,6 +70,8 @@ pub struct Finding {
     pub severity: Severity,
     pub confidence: Confidence,
     pub identity_uid: Uid,
+    /// What its situation is about: a network, a tenant, a credential, a rule. Two of one detector about one identity have another.
+    pub about: Uid,
     pub related_uids: Vec<Uid>,
     pub tenant_uid: Option<Uid>,
     pub title: String,

@@ -52,7 +52,10 @@ pub struct Triage {
     pub identity_uid: String,
     pub decision: Decision,
     pub reason: String,
-    /// The first day on which others like it are told again; none if they are told all the time.
+    /// What the finding is about, as its row says.
+    pub about: Option<String>,
+    /// The first day on which others of the same detector about the same identity and the same thing are told again; none if
+    /// they are told all the time.
     pub until: Option<Day>,
     pub observed: Vec<Observed>,
 }

@@ -63,9 +63,9 @@ impl Micros {
 }
 
 impl Day {
-    /// Midnight at which this day begins.
+    /// Midnight at which this day begins. Saturates.
     pub const fn start(self) -> Micros {
-        Micros(self.0 as i64 * Micros::DAY)
+        Micros((self.0 as i64).saturating_mul(Micros::DAY))
     }
 }
 

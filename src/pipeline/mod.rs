@@ -174,8 +174,7 @@ pub fn run_from(
         }
         .tell();
     }
-    Inbox::done(&settings.lake, &recovered.statements)?;
-    let inbox = Inbox::of(&settings.lake)?;
+    let inbox = Inbox::after(&settings.lake, recovered.statements)?;
     let cutter = Cutter::new(
         source(&recovered.positions)?,
         settings.epoch_age,
@@ -285,15 +284,28 @@ fn cut(
     }
 }
 
-/// The next epoch, with what people stated until it was cut.
+/// The next epoch, with what people stated until it was cut. An inbox that cannot be read holds no evidence up: what waits
+/// there waits for the next epoch.
 fn cut_one(cutter: &mut Cutter, inbox: &mut Inbox) -> Result<RawEpoch, PipelineError> {
     let mut epoch = cutter.cut()?;
-    let taken = inbox.take()?;
-    epoch.statements = taken.statements;
-    for (name, reason) in &taken.refused {
-        Event::StatementRefused { name, reason }.tell();
+    match inbox.take() {
+        Ok(taken) => {
+            for (name, reason) in &taken.refused {
+                Event::StatementRefused { name, reason }.tell();
+            }
+            epoch.statements = taken.statements;
+        }
+        Err(error) => trouble(Err(error)),
     }
     Ok(epoch)
+}
+
+/// Says what is wrong with the inbox, if anything is.
+fn trouble(result: Result<(), LakeError>) {
+    if let Err(error) = result {
+        let reason = error.to_string();
+        Event::InboxTrouble { reason: &reason }.tell();
+    }
 }
 
 /// This thread: has epochs decoded, applied and their events' rows staged, at most [`EPOCHS_AT_ONCE`] side by side. Ends
@@ -449,12 +461,11 @@ fn keep(
         let state = (&state, next.snapshot);
         let pending = lake.stage(evidence, staged, &next.context, next.inputs, state)?;
         let manifest = runtime.block_on(lake.commit(pending))?;
-        failpoint::pass("epoch.before-inbox");
-        Inbox::done(&settings.lake, &manifest.statements)?;
         tell(&manifest, &news, started.elapsed(), &mut outcome);
         failpoint::pass("epoch.before-published");
         view.publish(&manifest, news);
         failpoint::pass("epoch.published");
+        trouble(Inbox::done(&settings.lake, &manifest.statements));
         if let Some(limit) = settings.rejects {
             limit.check(&manifest)?;
         }
@@ -487,6 +498,7 @@ fn tell(manifest: &Manifest, news: &[News], took: Duration, outcome: &mut Outcom
     for news in news.iter().filter(|news| !news.suppressed) {
         Event::Finding {
             finding_uid: &news.finding_uid,
+            status: news.status.name(),
             detector: news.detector,
             severity: news.severity,
             identity_uid: &news.identity_uid,

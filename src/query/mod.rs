@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-pub use output::{Format, formatted, harmless, write};
+pub use output::{Format, csv_field, formatted, harmless, write};
 pub use questions::{Param, Question, bind, questions};
 pub use session::Session;
 

@@ -88,8 +88,8 @@ fn write_csv(
     Ok(())
 }
 
-fn csv_field(value: &str) -> String {
-    // A cell that begins like a formula would be run by a spreadsheet.
+/// A cell of a CSV file. One that begins like a formula would be run by a spreadsheet, so it is made text.
+pub fn csv_field(value: &str) -> String {
     let formula = value.starts_with(['=', '+', '@', '\t', '\r'])
         || (value.starts_with('-') && value.parse::<f64>().is_err());
     let value = if formula {

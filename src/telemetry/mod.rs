@@ -53,6 +53,7 @@ pub enum Event<'a> {
     /// A detector spoke.
     Finding {
         finding_uid: &'a str,
+        status: &'a str,
         detector: &'a str,
         severity: &'a str,
         identity_uid: &'a str,
@@ -73,6 +74,8 @@ pub enum Event<'a> {
     Checkpointed { table: &'a str },
     /// A file in the inbox holds no statement and was put aside.
     StatementRefused { name: &'a str, reason: &'a str },
+    /// The inbox cannot be read or emptied. What waits there waits on.
+    InboxTrouble { reason: &'a str },
     /// Files that nobody needs are gone.
     Swept {
         orphans: u64,
@@ -135,12 +138,14 @@ impl Event<'_> {
             ),
             Self::Finding {
                 finding_uid,
+                status,
                 detector,
                 severity,
                 identity_uid,
                 title,
             } => tracing::info!(
                 finding_uid,
+                status,
                 detector,
                 severity,
                 identity_uid,
@@ -161,6 +166,9 @@ impl Event<'_> {
             Self::Checkpointed { table } => tracing::info!(table, "delta checkpoint"),
             Self::StatementRefused { name, reason } => {
                 tracing::warn!(name, reason, "no statement: put aside in inbox/refused");
+            }
+            Self::InboxTrouble { reason } => {
+                tracing::warn!(reason, "the inbox cannot be read or emptied");
             }
             Self::Swept {
                 orphans,

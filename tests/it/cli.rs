@@ -77,7 +77,7 @@ fn faults_end_with_their_own_exit_codes() {
     );
     check(&["verify", "--data", &path("none")], 6, "problems");
     check(
-        &["query", "dormant", "--data", &path("none")],
+        &["query", "dormant-identity", "--data", &path("none")],
         2,
         "did you mean dormant-identities?",
     );

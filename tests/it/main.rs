@@ -27,6 +27,7 @@ mod lake;
 mod pages;
 mod power_cut;
 mod rejects;
+mod reports;
 #[cfg(feature = "sigma")]
 mod rules;
 mod s3;

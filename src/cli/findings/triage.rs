@@ -13,7 +13,8 @@ use crate::query::Session;
 
 #[derive(Debug, Args)]
 pub(super) struct Triage {
-    /// What it turned out to be. What was new about a benign one becomes normal for its identity
+    /// What it turned out to be: true_positive, benign, false_positive, in_progress or reopened. What was new about a benign
+    /// one (a network, an operation, a region …) becomes normal for its identity
     #[arg(long, value_name = "DECISION", required_if_eq("what", "triage"), value_parser = decision,
         help_heading = "Triage")]
     decision: Option<Decision>,
@@ -26,7 +27,7 @@ pub(super) struct Triage {
     )]
     why: Option<String>,
     /// Others like it, of the same detector about the same identity and the same thing, are not told before this day
-    #[arg(long, value_name = "DAY", value_parser = day, help_heading = "Triage")]
+    #[arg(long, value_name = "DAY", value_parser = future, help_heading = "Triage")]
     until: Option<Day>,
     /// Who decides; the user that runs this program unless given
     #[arg(long, value_name = "NAME", help_heading = "Triage")]
@@ -50,14 +51,24 @@ fn day(text: &str) -> Result<Day, String> {
         .map_err(|_| "that day is too far".to_owned())
 }
 
+/// A day that is still to come.
+fn future(text: &str) -> Result<Day, String> {
+    let until = day(text)?;
+    if until <= crate::model::Micros(chrono::Utc::now().timestamp_micros()).day() {
+        return Err("a day after today is needed".to_owned());
+    }
+    Ok(until)
+}
+
 impl Triage {
     pub(super) fn run(self, global: &Global, data: &Path, id: &str) -> Result<()> {
-        let (Some(decision), Some(why)) = (self.decision, self.why) else {
+        let why = self.why.filter(|why| !why.trim().is_empty());
+        let (Some(decision), Some(why)) = (self.decision, why) else {
             return Err(Exit(2, "--decision and --why are needed".to_owned()).into());
         };
         let told = block_on(async {
             let session = Session::open(data).await?;
-            let columns = "finding_uid, revision, detector, identity_uid, why_json";
+            let columns = "finding_uid, revision, detector, identity_uid, why_json, coalesce(about, '') AS about";
             let (_, batch) = find(&session, id, columns).await?;
             let reasons: Vec<Why> = serde_json::from_str(&text(&batch, 4)?)?;
             Ok(model::Triage {
@@ -67,6 +78,7 @@ impl Triage {
                 identity_uid: text(&batch, 3)?,
                 decision,
                 reason: why,
+                about: Some(text(&batch, 5)?).filter(|about| !about.is_empty()),
                 until: self.until,
                 observed: reasons.into_iter().map(observed).collect(),
             })

@@ -27,7 +27,7 @@ fn a_service_takes_what_is_stated_with_its_next_epoch() {
         "--data",
         &shown,
     ]);
-    assert!(told.contains("taken by the service"), "{told}");
+    assert!(told.contains("1 identities of the inventory"), "{told}");
     let pid = child.id().to_string();
     assert!(Command::new("kill").arg(pid).status().unwrap().success());
     assert!(child.wait().unwrap().success());
@@ -50,7 +50,7 @@ fn a_statement_counts_once_whenever_its_writer_dies() {
         r#"[{"identity":"aws:user:AIDANOBODYSAWTHIS001","owner":"ute.falk"}]"#,
     )
     .unwrap();
-    for (point, there) in [("ledger.before-put", 1), ("epoch.before-inbox", 2)] {
+    for (point, there) in [("ledger.before-put", 1), ("epoch.published", 2)] {
         let mut command = program();
         command
             .args(["inventory", "import"])

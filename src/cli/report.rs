@@ -1,0 +1,181 @@
+//! `keytrail report`: documents to hand on, and whether one is still what it was.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+
+use super::query::pair;
+use super::{Exit, Global, block_on};
+use crate::model::Micros;
+use crate::query::Session;
+use crate::report::{self, Checked, Definition, Document, Form, REPORTS, render, sidecar};
+
+#[derive(Debug, Args)]
+#[command(after_help = names())]
+pub(super) struct ReportCommand {
+    /// Report to make, or `verify`; left out, the reports are listed
+    name: Option<String>,
+    /// The report to verify
+    #[arg(required_if_eq("name", "verify"))]
+    file: Option<PathBuf>,
+    /// The lake: a folder, or an address like s3://bucket/lake
+    #[arg(long, env = "KEYTRAIL_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A value that the report's question takes, `-p days=60`
+    #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = pair)]
+    params: Vec<(String, String)>,
+    /// What the lake knew at this time, a day or a time; now unless given
+    #[arg(long, value_name = "TIME", value_parser = super::inventory::time)]
+    as_of: Option<Micros>,
+    /// Tell what came, went and moved since this time
+    #[arg(long, value_name = "TIME", value_parser = super::inventory::time)]
+    since: Option<Micros>,
+    /// Form of the file; what its name says unless given, else Markdown
+    #[arg(long, value_enum)]
+    format: Option<Form>,
+    /// Where to write it; stdout unless given
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Who makes it; the user that runs this program unless given
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+/// What there is, for the help.
+fn names() -> String {
+    let mut text = "Reports:\n".to_owned();
+    for report in REPORTS {
+        text += &format!("  {:<14} {}\n", report.name, report.purpose);
+    }
+    text + "\n`keytrail report verify FILE --data DIR` says whether a file is still what the lake says."
+}
+
+impl ReportCommand {
+    pub(super) fn run(self, global: &Global) -> Result<()> {
+        let Some(name) = self.name.as_deref() else {
+            let mut out = std::io::stdout();
+            for report in REPORTS {
+                writeln!(out, "{}\n    {}", report.name, report.purpose)?;
+            }
+            return Ok(());
+        };
+        if let Some(file) = self.file.as_deref().filter(|_| name == "verify") {
+            return verify(global, file, self.data.as_deref());
+        }
+        let definition = report::report(name).ok_or_else(|| unknown(name))?;
+        let Some(data) = self.data.clone() else {
+            return Err(Exit(2, "--data says of which lake to make it".to_owned()).into());
+        };
+        let form = self.form()?;
+        let document = block_on(self.make(&definition, &data))?;
+        self.write(global, &document, form)
+    }
+
+    fn form(&self) -> Result<Form> {
+        let named = self.output.as_deref().and_then(Form::of);
+        match (self.format, named) {
+            (Some(form), Some(named)) if form != named => {
+                let text = "--format is another form than the name of the file says: it could not be verified";
+                Err(Exit(2, text.to_owned()).into())
+            }
+            (form, named) => Ok(form.or(named).unwrap_or(Form::Md)),
+        }
+    }
+
+    async fn make(&self, definition: &Definition, data: &Path) -> Result<Document> {
+        let latest = Session::open(data).await?;
+        let earlier = match self.since {
+            Some(since) => Some(opened(&latest, data, since).await?),
+            None => None,
+        };
+        let session = match self.as_of {
+            Some(as_of) => opened(&latest, data, as_of).await?,
+            None => latest,
+        };
+        let given: BTreeMap<String, String> = self.params.iter().cloned().collect();
+        let author = super::state::author(self.by.clone());
+        let now = Micros(chrono::Utc::now().timestamp_micros());
+        let made = report::make(
+            definition,
+            &given,
+            &session,
+            earlier.as_ref(),
+            (&author, now),
+        );
+        Ok(made.await?)
+    }
+
+    fn write(&self, global: &Global, document: &Document, form: Form) -> Result<()> {
+        let text = render(document, form);
+        let Some(path) = &self.output else {
+            std::io::stdout().write_all(text.as_bytes())?;
+            return Ok(());
+        };
+        std::fs::write(path, text)?;
+        if form == Form::Csv {
+            std::fs::write(sidecar(path), render(document, Form::Json))?;
+        }
+        global.say(format_args!(
+            "{}: {} rows as of epoch {}",
+            path.display(),
+            document.rows.len(),
+            document.provenance.epoch().unwrap_or(0)
+        ));
+        Ok(())
+    }
+}
+
+/// The lake as of `time`.
+async fn opened(latest: &Session, data: &Path, time: Micros) -> Result<Session> {
+    let Some(epoch) = latest.epoch_at(time).await? else {
+        return Err(Exit(2, format!("the lake had no epoch at {time} yet")).into());
+    };
+    Ok(Session::open_as_of(data, epoch).await?)
+}
+
+/// Exit code 6 if the file is not what it was, or not what the lake says.
+fn verify(global: &Global, file: &Path, data: Option<&Path>) -> Result<()> {
+    let document = report::read(file).map_err(|reason| Exit(6, reason))?;
+    let from = &document.provenance;
+    let shown = file.display();
+    let Some(data) = data else {
+        global.say(format_args!(
+            "{shown} agrees with itself: {} rows as of epoch {}. Whether the lake says so, `--data DIR` tells",
+            from.rows,
+            from.epoch().unwrap_or(0)
+        ));
+        return Ok(());
+    };
+    let checked = block_on(async {
+        let session = Session::open_as_of(data, from.epoch().unwrap_or(0)).await?;
+        Ok(report::compare(&document, &session).await?)
+    })?;
+    match checked {
+        Checked::Same => {
+            global.say(format_args!(
+                "{shown} is what the lake says: {} rows as of epoch {}",
+                from.rows,
+                from.epoch().unwrap_or(0)
+            ));
+            Ok(())
+        }
+        Checked::Differs(reason) => Err(Exit(6, format!("{shown}: {reason}")).into()),
+    }
+}
+
+fn unknown(name: &str) -> Exit {
+    let nearest = REPORTS.iter().max_by(|one, other| {
+        let near = |report: &Definition| strsim::jaro_winkler(name, report.name);
+        near(one).total_cmp(&near(other))
+    });
+    let nearest = nearest.map_or("", |report| report.name);
+    Exit(
+        2,
+        format!(
+            "there is no report {name:?}; did you mean {nearest}? `keytrail report` lists them"
+        ),
+    )
+}

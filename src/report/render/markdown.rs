@@ -1,0 +1,67 @@
+//! Markdown: for tickets and mail.
+
+use super::{Document, NOTHING, difference, facts, heading};
+
+pub(super) fn render(document: &Document) -> String {
+    let from = &document.provenance;
+    let mut text = format!("# {}\n\n{}\n\n", safe(&from.title), safe(&from.question));
+    for (standing, count) in &document.tally {
+        text += &format!("* {count} {}\n", safe(standing));
+    }
+    let changes = difference(document);
+    if !changes.is_empty() {
+        text += "\n## What changed\n\n";
+        for line in changes {
+            text += &format!("* {}\n", safe(&line));
+        }
+    }
+    text += "\n## Rows\n\n";
+    if document.rows.is_empty() {
+        text += NOTHING;
+        text += "\n";
+    } else {
+        let names: Vec<String> = document.columns.iter().map(|name| heading(name)).collect();
+        text += &line(&names);
+        text += &line(&vec!["---".to_owned(); names.len()]);
+        for row in &document.rows {
+            text += &line(row);
+        }
+    }
+    text += "\n## What it does not show\n\n";
+    for caveat in &from.caveats {
+        text += &format!("* {}\n", safe(caveat));
+    }
+    text += "\n## Where it comes from\n\n| | |\n| --- | --- |\n";
+    for (name, value) in facts(document) {
+        text += &line(&[name.to_owned(), value]);
+    }
+    text += "\n```sql\n";
+    text += from.sql.trim_end();
+    text += "\n```\n\n";
+    text
+}
+
+fn line(cells: &[String]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| safe(cell)).collect();
+    format!("| {} |\n", cells.join(" | "))
+}
+
+/// Text that stays text in a cell: what somebody wrote into a log may not become a link, an image or a row.
+fn safe(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' => safe.push(' '),
+            '|' | '[' | ']' | '`' | '!' | '\\' | '#' => {
+                safe.push('\\');
+                safe.push(c);
+            }
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '&' => safe.push_str("&amp;"),
+            c if c.is_control() => safe.push('\u{fffd}'),
+            c => safe.push(c),
+        }
+    }
+    safe
+}

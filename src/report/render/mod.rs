@@ -1,0 +1,153 @@
+//! A report as a file: for people who read (Markdown, HTML), for spreadsheets (CSV) and for programs (JSON).
+
+mod html;
+mod markdown;
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Document;
+use crate::query::csv_field;
+
+/// How the last line of Markdown and HTML begins, which holds the report again, for whoever checks it.
+pub(super) const MARK: &str = "<!-- keytrail-report:";
+pub(super) const MARK_END: &str = " -->";
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    Md,
+    Html,
+    Csv,
+    Json,
+}
+
+impl Form {
+    /// The form that the name of a file says.
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "md" => Some(Self::Md),
+            "html" => Some(Self::Html),
+            "csv" => Some(Self::Csv),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+/// The file beside a CSV that holds the report as JSON: a CSV has no place for it.
+pub fn sidecar(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".report.json");
+    PathBuf::from(name)
+}
+
+/// `document` as a file. The same document always gives the same bytes.
+pub fn render(document: &Document, form: Form) -> String {
+    match form {
+        Form::Md => markdown::render(document) + &own(document),
+        Form::Html => html::render(document) + &own(document),
+        Form::Csv => csv(document),
+        Form::Json => json(document) + "\n",
+    }
+}
+
+fn json(document: &Document) -> String {
+    serde_json::to_string_pretty(document).expect("texts and numbers always have a JSON form")
+}
+
+/// The line that holds the report.
+fn own(document: &Document) -> String {
+    let bytes = serde_json::to_vec(document).expect("texts and numbers always have a JSON form");
+    format!("{MARK}{}{MARK_END}\n", STANDARD.encode(bytes))
+}
+
+/// Columns and rows.
+fn csv(document: &Document) -> String {
+    let cells = |row: &Vec<String>| row.iter().map(|cell| csv_field(cell)).collect::<Vec<_>>();
+    std::iter::once(&document.columns)
+        .chain(&document.rows)
+        .map(|row| cells(row).join(",") + "\n")
+        .collect()
+}
+
+/// What a reader calls a column: `last_success_time` → `last success time`.
+fn heading(column: &str) -> String {
+    column.replace('_', " ")
+}
+
+/// What stands below every report: the facts by name, in their order.
+fn facts(document: &Document) -> Vec<(&'static str, String)> {
+    let from = &document.provenance;
+    let ledger = |name: &str| from.ledger.get(name).cloned().unwrap_or_default();
+    let params: Vec<String> = from
+        .params
+        .iter()
+        .map(|(name, value)| format!("{name} = {value}"))
+        .collect();
+    let or_none = |text: String| {
+        if text.is_empty() {
+            "none".to_owned()
+        } else {
+            text
+        }
+    };
+    vec![
+        ("question", from.question.clone()),
+        ("parameters", or_none(params.join(", "))),
+        ("controls", or_none(from.controls.join(", "))),
+        ("lake as of epoch", ledger("epoch")),
+        ("committed", ledger("committed_time")),
+        ("logs judged until", or_none(ledger("watermark_time"))),
+        (
+            "leaves and root of the tree",
+            format!("{} {}", ledger("tree_size"), ledger("root_hash")),
+        ),
+        ("manifest before it", ledger("prev_hash")),
+        (
+            "logs",
+            format!(
+                "{} events of {} tenants, {} to {}; {} records that are no events, {} gaps",
+                from.logs.events,
+                from.logs.tenants,
+                from.logs.since,
+                from.logs.until,
+                from.logs.rejects,
+                from.logs.gaps
+            ),
+        ),
+        ("rows", from.rows.to_string()),
+        ("hash of the rows", from.rows_sha256.clone()),
+        ("made by", from.made_by.clone()),
+        ("made", from.made_at.clone()),
+        ("Keytrail", from.build.clone()),
+    ]
+}
+
+/// What a report without rows says instead of them.
+const NOTHING: &str =
+    "Nothing: no row of the lake answers the question, as far as the logs above reach.";
+
+/// The difference to the earlier epoch, as sentences.
+fn difference(document: &Document) -> Vec<String> {
+    let Some(changes) = &document.changes else {
+        return Vec::new();
+    };
+    let mut lines = vec![format!(
+        "Since epoch {}: {} came, {} went, {} moved.",
+        changes.since_epoch,
+        changes.came.len(),
+        changes.went.len(),
+        changes.moved.len()
+    )];
+    let came = changes.came.iter().map(|key| format!("came: {key}"));
+    let went = changes.went.iter().map(|key| format!("went: {key}"));
+    let moved = changes
+        .moved
+        .iter()
+        .map(|(key, then, now)| format!("moved: {key} from {then} to {now}"));
+    lines.extend(came.chain(went).chain(moved));
+    lines
+}

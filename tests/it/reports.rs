@@ -1,0 +1,263 @@
+//! Reports say what the lake says, and whoever changes one is found out.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::investigate::{lake, lines, text, word};
+use super::keytrail;
+use super::statements::{done, own_lake, rows};
+
+const NAMES: [&str; 7] = [
+    "access-review",
+    "coverage",
+    "dormancy",
+    "lifecycle",
+    "rotation",
+    "third-party",
+    "unattributed",
+];
+
+fn verified(file: &Path, data: &str) -> Result<(), String> {
+    let file = file.display().to_string();
+    let output = keytrail(&["report", "verify", &file, "--data", data]);
+    match output.status.code() {
+        Some(0) => Ok(()),
+        Some(6) => Err(text(&output.stderr).to_owned()),
+        other => panic!("{other:?}: {}", text(&output.stderr)),
+    }
+}
+
+#[test]
+fn every_report_in_every_form_is_what_the_lake_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = lake();
+    for name in NAMES {
+        for form in ["md", "html", "csv", "json"] {
+            let file = dir.path().join(format!("{name}.{form}"));
+            let shown = file.display().to_string();
+            done(&[
+                "report",
+                name,
+                "--data",
+                &data,
+                "-o",
+                &shown,
+                "--by",
+                "ines.kram",
+            ]);
+            done(&["report", "verify", &shown]);
+            verified(&file, &data).unwrap();
+        }
+    }
+    let listed = keytrail(&["report"]);
+    let listed = text(&listed.stdout);
+    assert!(NAMES.iter().all(|name| listed.contains(name)), "{listed}");
+    let unknown = keytrail(&["report", "dormant", "--data", &data]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let told = text(&unknown.stderr);
+    assert!(told.contains("did you mean dormancy?"), "{told}");
+}
+
+#[test]
+fn a_changed_cell_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = lake();
+    for form in ["md", "html", "csv", "json"] {
+        let file = dir.path().join(format!("review.{form}"));
+        let shown = file.display().to_string();
+        done(&["report", "access-review", "--data", &data, "-o", &shown]);
+        let whole = fs::read_to_string(&file).unwrap();
+        // The last cell that says so, among the rows.
+        let at = whole.rfind("workload_role").unwrap();
+        let changed = format!("{}iam_role_x{}", &whole[..at], &whole[at + 13..]);
+        fs::write(&file, changed).unwrap();
+        let reason = verified(&file, &data).unwrap_err();
+        assert!(reason.contains("review."), "{reason}");
+    }
+}
+
+/// Who changes cells and hash alike makes a file that agrees with itself; the lake does not agree with it.
+#[test]
+fn a_forged_report_is_found_by_the_lake() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = lake();
+    let file = dir.path().join("review.json");
+    let shown = file.display().to_string();
+    done(&["report", "access-review", "--data", &data, "-o", &shown]);
+    let honest: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let forge = |change: &dyn Fn(&mut Value)| {
+        let mut forged = honest.clone();
+        change(&mut forged);
+        let rows = serde_json::to_vec(&json!([forged["columns"], forged["rows"]])).unwrap();
+        let hash = keytrail::model::hex(&keytrail::model::sha256(&rows));
+        forged["provenance"]["rows_sha256"] = Value::from(hash);
+        forged["provenance"]["rows"] = Value::from(forged["rows"].as_array().unwrap().len());
+        // As the program writes it: the order of members is part of the file.
+        let document: keytrail::report::Document = serde_json::from_value(forged).unwrap();
+        let text = keytrail::report::render(&document, keytrail::report::Form::Json);
+        fs::write(&file, text).unwrap();
+        done(&["report", "verify", &shown]);
+        verified(&file, &data).unwrap_err()
+    };
+    let reason = forge(&|report| report["rows"][0][0] = Value::from("keep"));
+    assert!(reason.contains("row 1 is another one"), "{reason}");
+    let reason = forge(&|report| {
+        report["rows"].as_array_mut().unwrap().pop();
+    });
+    assert!(reason.contains("is another one"), "{reason}");
+    let reason = forge(&|report| {
+        report["provenance"]["sql"] = Value::from("SELECT 'keep' AS recommendation");
+    });
+    assert!(reason.contains("its question is not"), "{reason}");
+    let reason = forge(&|report| {
+        report["provenance"]["ledger"]["prev_hash"] = Value::from("00");
+    });
+    assert!(reason.contains("ledger is another"), "{reason}");
+}
+
+#[test]
+fn a_report_of_then_stays_and_the_difference_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = own_lake(dir.path());
+    let then = rows(
+        &data,
+        "SELECT CAST(committed_time AS VARCHAR) AS at FROM epochs ORDER BY epoch DESC LIMIT 1",
+    );
+    let then = format!("{}Z", word(&then[0], "at").trim_end_matches('Z'));
+    let before = dir.path().join("before.json");
+    let shown = before.display().to_string();
+    done(&["report", "access-review", "--data", &data, "-o", &shown]);
+    let read = |file: &Path| -> Value { serde_json::from_slice(&fs::read(file).unwrap()).unwrap() };
+    let unowned = read(&before)["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row[0] == "find an owner")
+        .unwrap()
+        .clone();
+    let uid = unowned[1].as_str().unwrap();
+    let owners = dir.path().join("owners.json");
+    fs::write(
+        &owners,
+        json!([{ "identity": uid, "owner": "ines.kram" }]).to_string(),
+    )
+    .unwrap();
+    let owners = owners.display().to_string();
+    done(&["inventory", "import", &owners, "--data", &data]);
+
+    // What was known then has not changed, and the file of then is still true.
+    verified(&before, &data).unwrap();
+    let again = dir.path().join("again.json");
+    let shown = again.display().to_string();
+    done(&[
+        "report",
+        "access-review",
+        "--data",
+        &data,
+        "-o",
+        &shown,
+        "--as-of",
+        &then,
+    ]);
+    assert_eq!(read(&again)["rows"], read(&before)["rows"]);
+
+    let now = dir.path().join("now.md");
+    let shown = now.display().to_string();
+    done(&[
+        "report",
+        "access-review",
+        "--data",
+        &data,
+        "-o",
+        &shown,
+        "--since",
+        &then,
+    ]);
+    let text = fs::read_to_string(&now).unwrap();
+    assert!(text.contains("0 came, 0 went, 1 moved"), "{text}");
+    assert!(
+        text.contains(&format!("moved: {uid} from find an owner to")),
+        "{text}"
+    );
+    verified(&now, &data).unwrap();
+}
+
+/// A call of the user `name` in `account`, on the day that is so many days before the last one.
+fn call(name: &str, account: &str, days_ago: i64, hour: i64) -> Value {
+    let last = chrono::DateTime::parse_from_rfc3339("2026-10-30T00:00:00Z").unwrap();
+    let at = last - chrono::TimeDelta::days(days_ago) + chrono::TimeDelta::hours(hour);
+    json!({
+        "eventVersion": "1.11",
+        "userIdentity": {
+            "type": "IAMUser", "principalId": format!("AIDA{name}"),
+            "arn": format!("arn:aws:iam::{account}:user/{name}"), "accountId": account,
+            "userName": name, "accessKeyId": format!("AKIA{name}"),
+        },
+        "eventTime": at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "eventID": format!("{name}-{days_ago}-{hour}"),
+        "eventSource": "s3.amazonaws.com", "eventName": "GetObject", "awsRegion": "eu-west-1",
+        "sourceIPAddress": "198.51.100.10", "userAgent": "Boto3/1.34.0", "readOnly": true,
+        "eventType": "AwsApiCall", "recipientAccountId": account,
+    })
+}
+
+/// Known answers: each class once, and a tenant whose logs have a gap.
+#[test]
+fn dormancy_is_exact_and_gaps_are_no_sleep() {
+    const WHOLE: &str = "111122223333";
+    const GAPS: &str = "444455556666";
+    let dir = tempfile::tempdir().unwrap();
+    let mut calls = Vec::new();
+    for days_ago in 0..300 {
+        calls.push(call("DAILY", WHOLE, days_ago, 8));
+        // The logs of this tenant are missing for twenty days.
+        if !(20..40).contains(&days_ago) {
+            calls.push(call("OTHER", GAPS, days_ago, 9));
+        }
+    }
+    for (name, account, last) in [
+        ("IDLE", WHOLE, 60),
+        ("DORMANT", WHOLE, 100),
+        ("STALE", WHOLE, 200),
+        ("UNSEEN", GAPS, 100),
+    ] {
+        calls.extend((last..300).map(|days_ago| call(name, account, days_ago, 10)));
+    }
+    calls.sort_by_key(|call| call["eventTime"].as_str().unwrap().to_owned());
+    let text: Vec<String> = calls.iter().map(Value::to_string).collect();
+    let (logs, data) = (dir.path().join("logs.ndjson"), dir.path().join("lake"));
+    fs::write(&logs, text.join("\n")).unwrap();
+    let (logs, data) = (logs.display().to_string(), data.display().to_string());
+    done(&["replay", "--from", &logs, "--data", &data]);
+    let (found, _) = lines(&["query", "dormancy", "--data", &data, "-p", "active=yes"]);
+    let mut classes: Vec<(&str, &str)> = found
+        .iter()
+        .map(|row| (word(row, "identity_uid"), word(row, "dormancy_class")))
+        .collect();
+    classes.sort_unstable();
+    assert_eq!(
+        classes,
+        [
+            ("aws:user:AIDADAILY", "active"),
+            ("aws:user:AIDADORMANT", "dormant"),
+            ("aws:user:AIDAIDLE", "idle"),
+            ("aws:user:AIDAOTHER", "active"),
+            ("aws:user:AIDASTALE", "stale"),
+            ("aws:user:AIDAUNSEEN", "insufficient_history"),
+        ]
+    );
+    let file = dir.path().join("dormancy.md");
+    let shown = file.display().to_string();
+    done(&["report", "dormancy", "--data", &data, "-o", &shown]);
+    let text = fs::read_to_string(&file).unwrap();
+    for line in [
+        "* 1 dormant\n",
+        "* 1 idle\n",
+        "* 1 insufficient_history\n",
+        "* 1 stale\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
