@@ -16,14 +16,19 @@ WITH reached AS (
 lake AS (
   SELECT CAST(CAST(coalesce(max(watermark_time), max(committed_time)) AS DATE) AS INTEGER) AS day FROM epochs
 ),
+born AS (
+  SELECT credential_uid, min(valid_from) AS seen_time FROM credentials GROUP BY credential_uid
+),
 keys AS (
   SELECT
     c.identity_uid,
     count(*) AS live_credentials,
-    max(l.day - CAST(CAST(coalesce(c.created_time, c.valid_from) AS DATE) AS INTEGER)) AS oldest_credential_days
+    max(l.day - CAST(CAST(coalesce(c.created_time, b.seen_time) AS DATE) AS INTEGER)) AS oldest_credential_days
   FROM credential c
+  JOIN born b ON b.credential_uid = c.credential_uid
   CROSS JOIN lake l
   WHERE c.status = 'active'
+    AND (c.expires_time IS NULL OR CAST(CAST(c.expires_time AS DATE) AS INTEGER) >= l.day)
   GROUP BY c.identity_uid
 ),
 opened AS (
@@ -37,6 +42,7 @@ SELECT
     WHEN u.dormancy_class IN ('stale', 'dormant', 'never_used') THEN 'revoke'
     WHEN i.expires_time < CAST(u.as_of_date AS TIMESTAMP) THEN 'revoke'
     WHEN i.owner IS NULL THEN 'find an owner'
+    WHEN u.dormancy_class IN ('unobservable', 'insufficient_history') OR u.days_observed < 90 THEN 'cannot be judged yet'
     WHEN coalesce(i.privilege_tier, 0) >= 2 AND coalesce(u.days_used, 0) * 10 < u.days_observed THEN 'reduce'
     ELSE 'keep'
   END AS recommendation,

@@ -20,4 +20,4 @@ FROM lifecycle l
 LEFT JOIN identity i ON i.identity_uid = l.target_identity_uid
 LEFT JOIN identity a ON a.identity_uid = l.actor_identity_uid
 WHERE l.event_time > (SELECT at FROM since)
-ORDER BY l.event_time DESC, l.event_uid, l.action
+ORDER BY l.event_time DESC, l.event_uid, l.action, l._leaf

@@ -18,5 +18,6 @@ SELECT
 FROM identity i
 LEFT JOIN identity_usage u ON u.identity_uid = i.identity_uid
 WHERE i.status = 'active'
+  AND i.merged_into_uid IS NULL
   AND i.vendor IS NOT NULL
 ORDER BY vendor, i.privilege_tier DESC NULLS LAST, i.identity_uid

@@ -443,6 +443,28 @@ fn e6_golden_state_of_every_form_loads_and_continues() {
     }
 }
 
+/// What was made of an older form when it was read is not made again by every restart until the next snapshot.
+#[test]
+fn e6_an_upgraded_engine_survives_restarts() {
+    let (_, _, lanes) = golden_input();
+    let next = next_records();
+    let (first, second) = next.split_at(next.len() / 2);
+    for folder in forms() {
+        let read = |name: &str| fs::read(folder.join(name)).unwrap();
+        let mut written = vec![read("snapshot.bin"), read("delta.bin")];
+        let mut engine = Engine::restore(params(), &Loaded(written.clone())).unwrap();
+        apply(&mut engine, first, &context(3, &lanes, false));
+        written.push(engine.state(false).to_bytes());
+        let mut restarted = Engine::restore(params(), &Loaded(written)).unwrap();
+        let mut ends = Vec::new();
+        for engine in [&mut engine, &mut restarted] {
+            apply(engine, second, &context(4, &lanes, false));
+            ends.push(hex(&sha256(&engine.state(true).to_bytes())));
+        }
+        assert_eq!(ends[0], ends[1], "{}", folder.display());
+    }
+}
+
 #[test]
 fn e6_state_that_is_cut_longer_older_or_newer_is_refused() {
     let (snapshot, _) = golden_state();

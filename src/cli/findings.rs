@@ -32,8 +32,8 @@ pub(super) struct Findings {
 }
 
 /// Whether somebody is to be told: nobody decided otherwise, or that has ended.
-const TOLD: &str =
-    "(suppressed_until IS NULL OR suppressed_until <= current_date()) AND NOT settled";
+const TOLD: &str = "status <> 'retracted' AND NOT settled \
+    AND (suppressed_until IS NULL OR suppressed_until <= current_date())";
 
 /// The list: every finding, or those of which somebody is to be told.
 fn list_sql(all: bool) -> String {
@@ -45,7 +45,7 @@ fn list_sql(all: bool) -> String {
     format!(
         "SELECT finding_uid, severity, detector, status, first_event_time, event_count, identity_uid, title, decision{column} \
          FROM finding WHERE {told} ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 \
-         WHEN 'medium' THEN 2 WHEN 'low' THEN 3 ELSE 4 END, first_event_time"
+         WHEN 'medium' THEN 2 WHEN 'low' THEN 3 ELSE 4 END, first_event_time, finding_uid"
     )
 }
 

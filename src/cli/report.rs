@@ -10,8 +10,8 @@ use clap::Args;
 use super::query::pair;
 use super::{Exit, Global, block_on};
 use crate::model::Micros;
-use crate::query::Session;
-use crate::report::{self, Checked, Definition, Document, Form, REPORTS, render, sidecar};
+use crate::query::{QueryError, Session};
+use crate::report::{self, Checked, Definition, Document, Form, REPORTS, Unread, render, sidecar};
 
 #[derive(Debug, Args)]
 #[command(after_help = names())]
@@ -62,26 +62,46 @@ impl ReportCommand {
             }
             return Ok(());
         };
-        if let Some(file) = self.file.as_deref().filter(|_| name == "verify") {
+        let usage = |text: &str| Err(Exit(2, text.to_owned()).into());
+        if let Some(file) = self.file.as_deref() {
+            if name != "verify" {
+                return usage("a report is written to the file that -o names");
+            }
+            if self.asks() {
+                return usage("verify takes a file and --data: the report says everything else");
+            }
             return verify(global, file, self.data.as_deref());
         }
         let definition = report::report(name).ok_or_else(|| unknown(name))?;
         let Some(data) = self.data.clone() else {
-            return Err(Exit(2, "--data says of which lake to make it".to_owned()).into());
+            return usage("--data says of which lake to make it");
         };
         let form = self.form()?;
         let document = block_on(self.make(&definition, &data))?;
         self.write(global, &document, form)
     }
 
+    /// Whether anything was given that says how to make a report.
+    fn asks(&self) -> bool {
+        let times = self.as_of.is_some() || self.since.is_some();
+        times || !self.params.is_empty() || self.output.is_some() || self.format.is_some()
+    }
+
     fn form(&self) -> Result<Form> {
-        let named = self.output.as_deref().and_then(Form::of);
-        match (self.format, named) {
-            (Some(form), Some(named)) if form != named => {
-                let text = "--format is another form than the name of the file says: it could not be verified";
-                Err(Exit(2, text.to_owned()).into())
+        let Some(path) = &self.output else {
+            return Ok(self.format.unwrap_or(Form::Md));
+        };
+        match (self.format, Form::of(path)) {
+            (None, Some(named)) => Ok(named),
+            (Some(form), Some(named)) if form == named => Ok(form),
+            (_, named) => {
+                let text = if named.is_some() {
+                    "--format is another form than the name of the file says"
+                } else {
+                    "the name of the file must end in .md, .html, .csv or .json"
+                };
+                Err(Exit(2, format!("{text}: it could not be verified")).into())
             }
-            (form, named) => Ok(form.or(named).unwrap_or(Form::Md)),
         }
     }
 
@@ -95,17 +115,17 @@ impl ReportCommand {
             Some(as_of) => opened(&latest, data, as_of).await?,
             None => latest,
         };
+        if earlier
+            .as_ref()
+            .is_some_and(|earlier| earlier.epoch() > session.epoch())
+        {
+            return Err(Exit(2, "--since must be before --as-of".to_owned()).into());
+        }
         let given: BTreeMap<String, String> = self.params.iter().cloned().collect();
         let author = super::state::author(self.by.clone());
-        let now = Micros(chrono::Utc::now().timestamp_micros());
-        let made = report::make(
-            definition,
-            &given,
-            &session,
-            earlier.as_ref(),
-            (&author, now),
-        );
-        Ok(made.await?)
+        let now = Micros(chrono::Utc::now().timestamp_micros()).to_string();
+        let who = (author.as_str(), now.as_str());
+        Ok(report::make(definition, &given, &session, earlier.as_ref(), who).await?)
     }
 
     fn write(&self, global: &Global, document: &Document, form: Form) -> Result<()> {
@@ -138,31 +158,45 @@ async fn opened(latest: &Session, data: &Path, time: Micros) -> Result<Session> 
 
 /// Exit code 6 if the file is not what it was, or not what the lake says.
 fn verify(global: &Global, file: &Path, data: Option<&Path>) -> Result<()> {
-    let document = report::read(file).map_err(|reason| Exit(6, reason))?;
+    let document = report::read(file).map_err(|error| match error {
+        Unread::Io(reason) => Exit(4, reason),
+        Unread::Changed(reason) => Exit(6, reason),
+    })?;
     let from = &document.provenance;
     let shown = file.display();
+    let epoch = from.epoch().unwrap_or(0);
     let Some(data) = data else {
         global.say(format_args!(
-            "{shown} agrees with itself: {} rows as of epoch {}. Whether the lake says so, `--data DIR` tells",
+            "{shown} agrees with itself: {} rows as of epoch {epoch}. Whether the lake says so, `--data DIR` tells",
             from.rows,
-            from.epoch().unwrap_or(0)
         ));
         return Ok(());
     };
-    let checked = block_on(async {
-        let session = Session::open_as_of(data, from.epoch().unwrap_or(0)).await?;
-        Ok(report::compare(&document, &session).await?)
-    })?;
-    match checked {
+    match block_on(again(&document, data, epoch))? {
         Checked::Same => {
             global.say(format_args!(
-                "{shown} is what the lake says: {} rows as of epoch {}",
+                "{shown} is what the lake says: {} rows as of epoch {epoch}. By whom and when it was made nothing proves",
                 from.rows,
-                from.epoch().unwrap_or(0)
             ));
             Ok(())
         }
         Checked::Differs(reason) => Err(Exit(6, format!("{shown}: {reason}")).into()),
+    }
+}
+
+async fn again(document: &Document, data: &Path, epoch: i64) -> Result<Checked> {
+    let opened = async {
+        let session = Session::open_as_of(data, epoch).await?;
+        let earlier = match &document.changes {
+            Some(changes) => Some(Session::open_as_of(data, changes.since_epoch).await?),
+            None => None,
+        };
+        Ok((session, earlier))
+    };
+    match opened.await {
+        Ok((session, earlier)) => Ok(report::compare(document, &session, earlier.as_ref()).await?),
+        Err(error @ QueryError::NoEpoch { .. }) => Ok(Checked::Differs(error.to_string())),
+        Err(error) => Err(error.into()),
     }
 }
 

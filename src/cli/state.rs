@@ -71,12 +71,9 @@ pub(super) fn state(global: &Global, data: &Path, statement: &Statement) -> Resu
         }
         if watch.free(Instant::now())? {
             pipeline::take_statements(&settings)?;
-        } else {
-            std::thread::sleep(LOOK);
         }
+        std::thread::sleep(LOOK);
     }
-    global.say(
-        "it waits in the inbox: the service that writes this lake takes it with its next epoch",
-    );
+    global.say("it waits in the inbox: whoever writes this lake takes it with the next epoch");
     Ok(false)
 }

@@ -11,10 +11,10 @@ use super::{Dimension, KnownIdentity, Profile, Sighting, novelty};
 use crate::model::{Changes, Kept, Micros, Uid};
 
 /// How many values of one dimension are remembered of a group. One with more says nothing about a further value.
-const VALUES_MAX: usize = 512;
+const VALUES_MAX: usize = 1_024;
 
 /// How many values of one dimension count of one member: nobody alone may fill a group.
-const OF_MEMBER_MAX: usize = 16;
+const OF_MEMBER_MAX: usize = 64;
 
 /// How many groups are remembered. Beyond it the sixteenth to which nothing new came for longest is forgotten and counted.
 const GROUPS_MAX: usize = 100_000;
@@ -101,8 +101,8 @@ impl Peers {
         self.of.get(&group(known))
     }
 
-    /// Notes what `sighting` has shown for the first time of an identity, whose profile holds it already: `fresh` are those
-    /// dimensions.
+    /// Notes what `sighting` has shown with success for the first time of an identity, whose profile holds it already:
+    /// `fresh` are those dimensions.
     pub fn add(
         &mut self,
         known: &KnownIdentity,
@@ -110,7 +110,7 @@ impl Peers {
         (sighting, fresh): (&Sighting, &[Dimension]),
     ) {
         for dimension in fresh.iter().filter(|one| place(**one).is_some()) {
-            let values = own.values(*dimension).seen.len();
+            let values = own.values(*dimension).succeeded();
             if let Some(value) = dimension.value(sighting)
                 && values <= OF_MEMBER_MAX
             {
@@ -120,11 +120,13 @@ impl Peers {
         }
     }
 
-    /// Adds everything that an identity ever showed.
+    /// Adds everything that an identity ever showed with success.
     pub fn gather(&mut self, known: &KnownIdentity, own: &Profile) {
         for dimension in Dimension::OF_PEERS {
-            let values = own.values(dimension).seen.keys();
-            for (place, value) in values.take(OF_MEMBER_MAX).enumerate() {
+            let values = own.values(dimension).seen.iter();
+            let mut values: Vec<_> = values.filter(|(_, stats)| stats.succeeded()).collect();
+            values.sort_by_key(|(value, stats)| (stats.first_seen_at, *value));
+            for (place, (value, _)) in values.into_iter().take(OF_MEMBER_MAX).enumerate() {
                 let group = self.group(known, own.last_seen_at);
                 group.add(dimension, value, place == 0);
             }
@@ -191,7 +193,7 @@ mod tests {
         }
         let other = Uid::from("other");
         let bits = group.surprise(Dimension::Network, &other, false);
-        assert_eq!(bits, Some((0, 511)));
+        assert_eq!(bits, Some((0, 1_023)));
         group.add(Dimension::Network, &other, true);
         let further = Uid::from("further");
         assert_eq!(group.surprise(Dimension::Network, &further, false), None);

@@ -154,6 +154,13 @@ pub struct ValueStats {
     pub sleep: Sleep,
 }
 
+impl ValueStats {
+    /// Whether it was ever seen with success.
+    pub const fn succeeded(&self) -> bool {
+        self.sleep.last_success_at.is_some()
+    }
+}
+
 /// When something was last used with success, and the longest it ever slept between two uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sleep {
@@ -211,7 +218,7 @@ impl Values {
         super::bits(self.hours, self.singletons())
     }
 
-    /// Returns whether the value is new.
+    /// Returns whether this is the first success with the value.
     pub(super) fn add(&mut self, value: &Uid, at: Micros, success: bool) -> bool {
         if self.last_hour.is_none_or(|hour| at.hour() > hour) {
             self.hours += 1;
@@ -227,10 +234,11 @@ impl Values {
             stats.events += 1;
             stats.first_seen_at = stats.first_seen_at.min(at);
             stats.last_seen_at = stats.last_seen_at.max(at);
+            let first = success && !stats.succeeded();
             if success {
                 stats.sleep.used(at);
             }
-            return false;
+            return first;
         }
         if self.seen.len() >= VALUES_MAX {
             let oldest = self
@@ -256,7 +264,13 @@ impl Values {
             sleep,
         };
         self.seen.insert(value.clone(), stats);
-        true
+        success
+    }
+
+    /// How many values were seen with success.
+    pub fn succeeded(&self) -> usize {
+        let seen = self.seen.values();
+        seen.filter(|stats| stats.succeeded()).count()
     }
 }
 
@@ -361,7 +375,8 @@ impl Profile {
         room
     }
 
-    /// Adds `sighting` to what is normal. Returns the dimensions in which it shows something for the first time.
+    /// Adds `sighting` to what is normal. Returns the dimensions in which it shows something with success for the
+    /// first time.
     pub fn add(&mut self, sighting: &Sighting) -> Vec<Dimension> {
         let at = sighting.event_time;
         if at.day() > self.last_seen_at.day() {

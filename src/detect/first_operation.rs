@@ -143,7 +143,7 @@ fn summary(sighting: &Sighting, before: &Before<'_>, peers: Option<u64>) -> Stri
     let mut text = match peers {
         Some(peers) => format!(
             "{identity} {done} {operation} of {service}. It is known for {days} days and {hours} active hours, too short for \
-             habits of its own; of {peers} identities of its kind and tenant none ever did such a thing."
+             habits of its own; of {peers} identities of its kind and tenant none is known to have done such a thing."
         ),
         None => format!(
             "{identity} {done} {operation} of {service}, as it never did in {days} days and {hours} active hours."

@@ -76,7 +76,7 @@ impl<'a> Against<'a> {
             Self::Own(own) => new_to(dimension, sighting, own),
             Self::Peers(own, peers) => {
                 let mut why = new_to(dimension, sighting, own)?;
-                let member = !own.values(dimension).seen.is_empty();
+                let member = own.values(dimension).succeeded() > 0;
                 let value = dimension.value(sighting)?;
                 let (bits, members) = peers.surprise(dimension, value, member)?;
                 why.expected = format!("what one of its {members} peers ever showed");

@@ -109,7 +109,7 @@ fn summary(sighting: &Sighting, own: &Profile, network: &Uid, peers: Option<u64>
     match peers {
         Some(peers) => format!(
             "{identity} called {operation} from {network}{place}. It is known for {days} days and {} active hours, too short \
-             for habits of its own; of {peers} identities of its kind and tenant none ever came from there.",
+             for habits of its own; of {peers} identities of its kind and tenant none is known to have come from there.",
             own.hours,
         ),
         None => format!(

@@ -167,7 +167,7 @@ impl Engine {
             .profiles
             .entry(identity, || Profile::new(sighting.event_time));
         let fresh = own.add(sighting);
-        if sighting.success
+        if !fresh.is_empty()
             && let Some(known) = self.identities.get(identity)
         {
             self.peers.add(known, own, (sighting, &fresh));

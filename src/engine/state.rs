@@ -158,7 +158,10 @@ impl Engine {
     pub fn recall(&mut self, bytes: &[u8]) -> Result<(), StateError> {
         match bytes.split_first() {
             None => return Err(StateError::Empty),
-            Some((&FORM, body)) => self.apply_written(whole(body)?),
+            Some((&FORM, body)) => {
+                self.apply_written(whole(body)?);
+                self.peers.forgotten = false;
+            }
             Some((5, body)) => {
                 let written: form_5::Written = whole(body)?;
                 self.apply_written(written.into());

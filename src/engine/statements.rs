@@ -22,11 +22,24 @@ const SNOOZE_DAYS: i32 = 8;
 /// Of how many names an inventory is remembered; further ones are counted.
 const ENTRIES_MAX: usize = 1_000_000;
 
-/// What an inventory says of one name, and since when the newest of it holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
-    at: Micros,
-    facts: Facts,
+/// What inventories said of one name, by the time since when it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry(BTreeMap<Micros, Facts>);
+
+/// How many times something is remembered of one name. Beyond it the two oldest become one.
+const SAID_MAX: usize = 8;
+
+impl Entry {
+    fn add(&mut self, at: Micros, facts: &Facts) {
+        self.0.entry(at).or_default().update(facts);
+        if self.0.len() > SAID_MAX
+            && let Some((_, mut oldest)) = self.0.pop_first()
+            && let Some(mut next) = self.0.first_entry()
+        {
+            oldest.update(next.get());
+            next.insert(oldest);
+        }
+    }
 }
 
 /// What inventories say, by the names that they have for identities.
@@ -51,41 +64,24 @@ impl Inventory {
             uid.strip_prefix("aws:role-arn:"),
             object(uid),
         ];
-        let mut said: Vec<&Entry> = names
+        let mut said: Vec<(&Micros, &Facts)> = names
             .into_iter()
             .flatten()
             .filter_map(|name| self.entries.get(name))
+            .flat_map(|entry| &entry.0)
             .collect();
-        said.sort_by_key(|entry| entry.at);
+        said.sort_by_key(|(at, _)| **at);
         let (first, later) = said.split_first()?;
         if later.is_empty() {
-            return Some(Cow::Borrowed(&first.facts));
+            return Some(Cow::Borrowed(first.1));
         }
-        let mut facts = first.facts.clone();
-        later.iter().for_each(|entry| facts.update(&entry.facts));
+        let mut facts = first.1.clone();
+        later.iter().for_each(|(_, newer)| facts.update(newer));
         Some(Cow::Owned(facts))
     }
 
-    /// Takes in what was said of `name` at `at`. Whether that says anything new.
-    fn add(&mut self, name: &Uid, at: Micros, facts: &Facts) -> bool {
-        let Some(known) = self.entries.get(name) else {
-            let facts = facts.clone();
-            self.entries.insert(name.clone(), Entry { at, facts });
-            return true;
-        };
-        let mut merged = known.facts.clone();
-        if at >= known.at {
-            merged.update(facts);
-        } else {
-            // What holds since earlier says nothing against what was said since.
-            merged.clone_from(facts);
-            merged.update(&known.facts);
-        }
-        let (new, at) = (merged != known.facts, at.max(known.at));
-        if new && let Some(entry) = self.entries.get_mut(name) {
-            *entry = Entry { at, facts: merged };
-        }
-        new
+    fn add(&mut self, name: &Uid, at: Micros, facts: &Facts) {
+        self.entries.entry(name, Entry::default).add(at, facts);
     }
 
     pub(super) fn written(&mut self, all: bool) -> Changes<Uid, Entry> {
@@ -182,19 +178,29 @@ impl Engine {
                 self.waiting_evicted += 1;
                 continue;
             }
-            if !self.inventory.add(&name, at, &asset.facts) {
-                continue;
-            }
-            for uid in self.meant(&name, at, names) {
-                let known = self.identities.get(&uid).cloned();
-                let Some(mut known) = known.or_else(|| unseen(&uid)) else {
-                    continue;
-                };
-                known.version += 1;
-                let facts = self.inventory.facts(&uid, &known);
-                let cause = Cause { at, event: None };
-                self.rows.identity(&uid, &known, facts.as_deref(), cause);
-                self.keep_identity(&uid, known);
+            let meant = self.meant(&name, at, names);
+            let told: Vec<(Uid, KnownIdentity)> = meant
+                .into_iter()
+                .filter_map(|uid| {
+                    let known = self.identities.get(&uid).cloned();
+                    known.or_else(|| unseen(&uid)).map(|known| (uid, known))
+                })
+                .collect();
+            let facts = |inventory: &Inventory, (uid, known): &(Uid, KnownIdentity)| {
+                inventory.facts(uid, known).map(Cow::into_owned)
+            };
+            let before: Vec<Option<Facts>> =
+                told.iter().map(|one| facts(&self.inventory, one)).collect();
+            self.inventory.add(&name, at, &asset.facts);
+            for (one, before) in told.into_iter().zip(before) {
+                let now = facts(&self.inventory, &one);
+                if now != before {
+                    let (uid, mut known) = one;
+                    known.version += 1;
+                    let cause = Cause { at, event: None };
+                    self.rows.identity(&uid, &known, now.as_ref(), cause);
+                    self.keep_identity(&uid, known);
+                }
             }
         }
     }
@@ -310,16 +316,31 @@ mod tests {
             purpose: Some("backups".to_owned()),
             ..owner("ines")
         };
-        assert!(inventory.add(&uid, Micros(10), &purpose));
-        assert!(inventory.add(&arn, Micros(20), &owner("tom")));
+        inventory.add(&uid, Micros(10), &purpose);
+        inventory.add(&arn, Micros(20), &owner("tom"));
         assert_eq!(
             said(&inventory),
             ("tom".to_owned(), Some("backups".to_owned()))
         );
-        assert!(inventory.add(&uid, Micros(30), &owner("ute")));
-        assert_eq!(said(&inventory).0, "ute");
+        // A purpose says nothing of an owner.
+        let purpose = Facts {
+            owner: None,
+            ..purpose
+        };
+        inventory.add(&uid, Micros(25), &purpose);
+        assert_eq!(said(&inventory).0, "tom");
+        inventory.add(&uid, Micros(30), &owner("ines"));
+        assert_eq!(said(&inventory).0, "ines");
         // What holds since earlier changes nothing of it.
-        assert!(!inventory.add(&uid, Micros(5), &owner("ada")));
-        assert_eq!(said(&inventory).0, "ute");
+        inventory.add(&uid, Micros(5), &owner("ada"));
+        assert_eq!(said(&inventory).0, "ines");
+        for at in 40..60 {
+            inventory.add(&arn, Micros(at), &owner("ute"));
+        }
+        assert_eq!(inventory.entries.get(&arn).unwrap().0.len(), SAID_MAX);
+        assert_eq!(
+            said(&inventory),
+            ("ute".to_owned(), Some("backups".to_owned()))
+        );
     }
 }

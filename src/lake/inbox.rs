@@ -37,6 +37,8 @@ pub struct Taken {
     pub statements: Vec<Statement>,
     /// Files that hold no statement, and why. They are put aside.
     pub refused: Vec<(String, String)>,
+    /// Files that could be neither read nor put aside. They wait on.
+    pub trouble: Vec<LakeError>,
 }
 
 /// Where a statement is.
@@ -99,18 +101,24 @@ impl Inbox {
             if found.statements.len() >= AT_ONCE {
                 break;
             }
-            let Some(read) = store::read(&self.place.join(name))? else {
-                continue;
+            // What is wrong with one file keeps no other waiting.
+            let parsed = match store::read(&self.place.join(name)) {
+                Ok(Some(read)) => parse(name, &read).map_err(|reason| (read, reason)),
+                Ok(None) => continue,
+                Err(error) => {
+                    found.trouble.push(error);
+                    continue;
+                }
             };
-            match parse(name, &read) {
+            match parsed {
                 Ok(statement) => {
                     self.taken.insert(name.clone());
                     found.statements.push(statement);
                 }
-                Err(reason) => {
-                    self.put_aside(name, &read)?;
-                    found.refused.push((name.clone(), reason));
-                }
+                Err((read, reason)) => match self.put_aside(name, &read) {
+                    Ok(()) => found.refused.push((name.clone(), reason)),
+                    Err(error) => found.trouble.push(error),
+                },
             }
         }
         Ok(found)

@@ -7,6 +7,7 @@
 mod breaker;
 mod overlap;
 mod standby;
+mod statements;
 mod turns;
 mod upkeep;
 
@@ -21,7 +22,7 @@ use thiserror::Error;
 use crate::decode;
 use crate::engine::{self, Engine, EpochContext, EvidenceEpoch, News, StateError};
 use crate::failpoint;
-use crate::ingest::{Cutter, IngestError, Nothing, Positions, RawEpoch, RecordSource, Stop};
+use crate::ingest::{Cutter, IngestError, Positions, RawEpoch, RecordSource, Stop};
 use crate::lake::{
     Inbox, InputRange, Integrity, Lake, LakeError, Lease, Manifest, PartitionCounts, Staging,
     UpkeepParams,
@@ -30,12 +31,14 @@ use crate::live::View;
 use crate::model::{Micros, hex};
 use crate::telemetry::Event;
 pub use breaker::RejectLimit;
+use statements::{cut_one, trouble};
 use turns::{Line, Turn};
 use upkeep::Upkeep;
 
 pub use upkeep::keep_up_once;
 
 pub use standby::{Warm, stand_by};
+pub use statements::take_statements;
 
 /// How many epochs are worked on at once: while one is with the engine, the next is decoded.
 const EPOCHS_AT_ONCE: usize = 2;
@@ -129,19 +132,6 @@ pub fn run(
     stop: &Stop,
 ) -> Result<Outcome, PipelineError> {
     run_from(settings, None, source, view, stop)
-}
-
-/// Takes what people stated into the lake of `settings`, which has no other writer, and reads nothing.
-pub fn take_statements(settings: &Settings) -> Result<(), PipelineError> {
-    let settings = Settings {
-        finite: false,
-        upkeep: None,
-        rejects: None,
-        ..settings.clone()
-    };
-    let nothing = |_: &Positions| Ok(Box::new(Nothing) as Box<dyn RecordSource>);
-    let view = Arc::new(View::default());
-    run(&settings, nothing, &view, &Stop::default()).map(drop)
 }
 
 /// The same, for a standby that has followed the ledger.
@@ -281,30 +271,6 @@ fn cut(
         if sender.send(epoch).is_err() || last {
             return;
         }
-    }
-}
-
-/// The next epoch, with what people stated until it was cut. An inbox that cannot be read holds no evidence up: what waits
-/// there waits for the next epoch.
-fn cut_one(cutter: &mut Cutter, inbox: &mut Inbox) -> Result<RawEpoch, PipelineError> {
-    let mut epoch = cutter.cut()?;
-    match inbox.take() {
-        Ok(taken) => {
-            for (name, reason) in &taken.refused {
-                Event::StatementRefused { name, reason }.tell();
-            }
-            epoch.statements = taken.statements;
-        }
-        Err(error) => trouble(Err(error)),
-    }
-    Ok(epoch)
-}
-
-/// Says what is wrong with the inbox, if anything is.
-fn trouble(result: Result<(), LakeError>) {
-    if let Err(error) = result {
-        let reason = error.to_string();
-        Event::InboxTrouble { reason: &reason }.tell();
     }
 }
 

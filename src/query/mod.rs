@@ -10,7 +10,7 @@ use thiserror::Error;
 
 pub use output::{Format, csv_field, formatted, harmless, write};
 pub use questions::{Param, Question, bind, questions};
-pub use session::Session;
+pub use session::{Session, views_sha256};
 
 /// Why a question has no answer.
 #[derive(Debug, Error)]
@@ -28,6 +28,8 @@ pub enum QueryError {
         table: &'static str,
         source: Box<deltalake::DeltaTableError>,
     },
+    #[error("the lake has no epoch {epoch}; up to there its last one is {last}")]
+    NoEpoch { epoch: i64, last: i64 },
     #[error("only one SELECT is allowed here: {0}")]
     NotReadOnly(String),
     #[error("{0}")]

@@ -6,19 +6,21 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::{col, lit};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::{DFParser, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::Statement;
 
 use super::QueryError;
 use crate::evidence::{TABLES, Table};
 use crate::lake::{self, Place, TABLES_DIR};
-use crate::model::Micros;
+use crate::model::{Micros, hex, sha256};
 
 /// Memory that one query may use before it fails.
 const MEMORY_MAX: usize = 4 << 30;
@@ -74,13 +76,13 @@ impl Session {
     /// That the lake has no such epoch, besides those of [`Session::open`].
     pub async fn open_as_of(data: &Path, epoch: i64) -> Result<Self, QueryError> {
         let session = Self::open_until(&Place::of(data)?, epoch).await?;
-        if session.epoch == epoch {
+        if epoch > 0 && session.epoch == epoch {
             return Ok(session);
         }
-        Err(QueryError::Question(format!(
-            "the lake has no epoch {epoch}; its last one is {}",
-            session.epoch
-        )))
+        Err(QueryError::NoEpoch {
+            epoch,
+            last: session.epoch,
+        })
     }
 
     /// The last epoch that was committed at or before `time`, if there was one.
@@ -172,11 +174,11 @@ impl Session {
         let mut delta = lake::unloaded(&folder)?.map_err(failed)?;
         delta.load().await.map_err(failed)?;
         let provider = delta.table_provider().await?;
-        let view = self
+        let rows = self
             .context
             .read_table(provider)?
-            .filter(col("_epoch").lt_eq(lit(epoch)))?
-            .into_view();
+            .filter(col("_epoch").lt_eq(lit(epoch)))?;
+        let view = with_new_columns(rows, table)?.into_view();
         self.context.register_table(table.name, view)?;
         Ok(())
     }
@@ -204,6 +206,25 @@ impl Session {
         let batches = frame.collect().await?;
         Ok((schema, batches))
     }
+}
+
+/// `rows` with the columns that the table has in this build and not yet in the lake: they hold nothing.
+fn with_new_columns(rows: DataFrame, table: &Table) -> Result<DataFrame, QueryError> {
+    let there = rows.schema().clone();
+    let mut rows = rows;
+    for field in table.schema().fields() {
+        if !there.has_column_with_unqualified_name(field.name()) {
+            let nothing = lit(ScalarValue::try_from(field.data_type())?);
+            rows = rows.with_column(field.name(), nothing)?;
+        }
+    }
+    Ok(rows)
+}
+
+/// Names the views on which every answer rests.
+pub fn views_sha256() -> String {
+    let all: Vec<&str> = VIEWS.iter().flat_map(|(name, sql)| [*name, *sql]).collect();
+    hex(&sha256(all.join("\n").as_bytes()))
 }
 
 /// The statement's own text, if it is one query or an explanation of one.

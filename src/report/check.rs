@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::render::{MARK, MARK_END};
-use super::{Document, Form, ask, render, rows_sha256, sidecar};
-use crate::query::{QueryError, Session, bind};
+use super::{Document, Form, render, rows_sha256, sidecar};
+use crate::query::{QueryError, Session, bind, views_sha256};
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,40 +18,52 @@ pub enum Checked {
     Differs(String),
 }
 
+/// Why a file holds no report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It cannot be read.
+    Io(String),
+    /// It does not agree with itself.
+    Changed(String),
+}
+
 /// The report in the file at `path`, if the file agrees with itself: every cell, and the hash over all of them.
 ///
 /// # Errors
 ///
-/// A sentence that says what does not agree.
-pub fn read(path: &Path) -> Result<Document, String> {
+/// A sentence that says what does not agree, or why the file cannot be read.
+pub fn read(path: &Path) -> Result<Document, Unread> {
     let shown = path.display();
-    let bytes = std::fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{shown} is not text"))?;
-    let form =
-        Form::of(path).ok_or_else(|| format!("{shown} is neither .md, .html, .csv nor .json"))?;
-    let document = match form {
-        Form::Json => parse(text.as_bytes())?,
-        Form::Csv => {
-            let beside = sidecar(path);
-            let read = std::fs::read(&beside).map_err(|error| {
-                format!("{}: {error}; a .csv is checked by it", beside.display())
-            })?;
-            parse(&read)?
-        }
-        Form::Md | Form::Html => parse(&embedded(&text).ok_or_else(|| {
+    let bytes = |path: &Path| {
+        std::fs::read(path).map_err(|error| Unread::Io(format!("{}: {error}", path.display())))
+    };
+    let form = Form::of(path)
+        .ok_or_else(|| Unread::Io(format!("{shown} is neither .md, .html, .csv nor .json")))?;
+    let own = bytes(path)?;
+    let beside = match form {
+        Form::Csv => Some(bytes(&sidecar(path))?),
+        _ => None,
+    };
+    checked(&shown.to_string(), &own, beside.as_deref(), form).map_err(Unread::Changed)
+}
+
+fn checked(shown: &str, own: &[u8], beside: Option<&[u8]>, form: Form) -> Result<Document, String> {
+    let text = std::str::from_utf8(own).map_err(|_| format!("{shown} is not text"))?;
+    let document = match (form, beside) {
+        (Form::Md | Form::Html, _) => parse(&embedded(text).ok_or_else(|| {
             format!("{shown} holds no report of Keytrail: its last line is missing or cut")
         })?)?,
+        (_, Some(beside)) => parse(beside)?,
+        (_, None) => parse(own)?,
     };
     let again = render(&document, form);
     if again != text {
         return Err(format!(
             "{shown}:{}: it is not what the report says there",
-            first_difference(&again, &text)
+            first_difference(&again, text)
         ));
     }
-    if rows_sha256(&document.columns, &document.rows) != document.provenance.rows_sha256
-        || document.rows.len() != document.provenance.rows
-    {
+    if rows_sha256(&document.columns, &document.rows) != document.provenance.rows_sha256 {
         return Err(format!(
             "{shown}: its rows do not have the hash that it names"
         ));
@@ -59,37 +71,50 @@ pub fn read(path: &Path) -> Result<Document, String> {
     Ok(document)
 }
 
-/// Asks the lake again. `session` sees it as of the report's epoch.
+/// Makes the report again. `session` sees the lake as of the report's epoch, `earlier` as of the one to which it is compared.
+/// Who made it and when is what it says; nothing proves that.
 ///
 /// # Errors
 ///
 /// Whatever the lake cannot answer.
-pub async fn compare(document: &Document, session: &Session) -> Result<Checked, QueryError> {
-    let provenance = &document.provenance;
-    let Some(definition) = super::report(&provenance.report) else {
-        let unknown = format!("this build makes no report {:?}", provenance.report);
-        return Ok(Checked::Differs(unknown));
+pub async fn compare(
+    document: &Document,
+    session: &Session,
+    earlier: Option<&Session>,
+) -> Result<Checked, QueryError> {
+    let from = &document.provenance;
+    let differs = |reason: &str| Ok(Checked::Differs(reason.to_owned()));
+    let Some(definition) = super::report(&from.report) else {
+        return differs("this build makes no such report");
     };
     // A question that the file brings along could answer anything.
-    let sql = bind(&definition.question()?, &provenance.params)?;
-    if sql != provenance.sql {
-        let other = "its question is not the one of this build: somebody changed it, or another build made it";
-        return Ok(Checked::Differs(other.to_owned()));
+    let ours = bind(&definition.question()?, &from.params);
+    if ours.map_or(true, |sql| sql != from.sql) || from.views_sha256 != views_sha256() {
+        return differs(
+            "its question is not the one of this build: somebody changed it, or another build made it",
+        );
     }
-    let (columns, rows) = ask(session, &sql).await?;
-    let ledger = super::ledger(session).await?;
-    Ok(if ledger != provenance.ledger {
-        Checked::Differs("the ledger is another one than that of the report".to_owned())
-    } else if columns != document.columns {
-        Checked::Differs("the question gives other columns".to_owned())
-    } else if let Some(place) = differs(&rows, &document.rows) {
-        Checked::Differs(format!("row {} is another one in the lake", place + 1))
-    } else {
-        Checked::Same
-    })
+    let who = (from.made_by.as_str(), from.made_at.as_str());
+    let mut again = super::make(&definition, &from.params, session, earlier, who).await?;
+    again.provenance.build.clone_from(&from.build);
+    if again.provenance.ledger != from.ledger {
+        return differs("the ledger is another one than that of the report");
+    }
+    if again.columns != document.columns {
+        return differs("the question gives other columns");
+    }
+    if let Some(place) = first_other(&again.rows, &document.rows) {
+        return differs(&format!("row {} is another one in the lake", place + 1));
+    }
+    if again != *document {
+        return differs(
+            "its counts, its changes or what it says of the logs are others in the lake",
+        );
+    }
+    Ok(Checked::Same)
 }
 
-fn differs(rows: &[Vec<String>], others: &[Vec<String>]) -> Option<usize> {
+fn first_other(rows: &[Vec<String>], others: &[Vec<String>]) -> Option<usize> {
     let longest = rows.len().max(others.len());
     (0..longest).find(|place| rows.get(*place) != others.get(*place))
 }

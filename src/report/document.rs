@@ -38,6 +38,8 @@ pub struct Provenance {
     pub made_by: String,
     pub made_at: String,
     pub build: String,
+    /// Hash of the views on which the answer rests, hexadecimal: another build may have others.
+    pub views_sha256: String,
 }
 
 impl Provenance {

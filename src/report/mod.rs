@@ -12,10 +12,12 @@ use std::collections::BTreeMap;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 
-use crate::model::{Micros, hex, sha256};
-use crate::query::{QueryError, Question, Session, bind, formatted, questions};
+use crate::model::{hex, sha256};
+use crate::query::{
+    QueryError, Question, Session, bind, formatted, harmless, questions, views_sha256,
+};
 
-pub use check::{Checked, compare, read};
+pub use check::{Checked, Unread, compare, read};
 pub use document::{Changes, Document, Logs, Provenance};
 pub use render::{Form, render, sidecar};
 
@@ -26,8 +28,8 @@ pub struct Definition {
     pub title: &'static str,
     /// The question of `queries/` whose answer it is.
     question: &'static str,
-    /// The column that names what a row is about: rows of two reports are compared by it.
-    key: &'static str,
+    /// The columns that name what a row is about: rows of two reports are compared by them.
+    key: &'static [&'static str],
     /// The column whose values are counted at the top.
     tally: &'static str,
     /// Who reads it, and what for.
@@ -49,7 +51,7 @@ pub const REPORTS: [Definition; 7] = [
         name: "access-review",
         title: "Access review of machine identities",
         question: "access-review",
-        key: "identity_uid",
+        key: &["identity_uid"],
         tally: "recommendation",
         purpose: "for whoever answers for an identity: should it keep what it may do?",
     },
@@ -57,7 +59,7 @@ pub const REPORTS: [Definition; 7] = [
         name: "coverage",
         title: "Gaps of the logs",
         question: "coverage-gaps",
-        key: "tenant_uid",
+        key: &["log_source", "tenant_uid", "silent_from"],
         tally: "log_source",
         purpose: "for auditors: when could nothing have been seen?",
     },
@@ -65,7 +67,7 @@ pub const REPORTS: [Definition; 7] = [
         name: "dormancy",
         title: "Machine identities that sleep",
         question: "dormancy",
-        key: "identity_uid",
+        key: &["identity_uid"],
         tally: "dormancy_class",
         purpose: "for identity teams, every week: what can be switched off?",
     },
@@ -73,7 +75,13 @@ pub const REPORTS: [Definition; 7] = [
         name: "lifecycle",
         title: "Changes of machine identities",
         question: "lifecycle",
-        key: "event_uid",
+        key: &[
+            "event_uid",
+            "action",
+            "target_identity_uid",
+            "target_credential_uid",
+            "detail_json",
+        ],
         tally: "action",
         purpose: "for auditors: who created, granted, rotated and removed what?",
     },
@@ -81,7 +89,7 @@ pub const REPORTS: [Definition; 7] = [
         name: "rotation",
         title: "Rotation of long-lived credentials",
         question: "rotation",
-        key: "credential_uid",
+        key: &["credential_uid"],
         tally: "standing",
         purpose: "for identity teams and auditors: which keys are older than the policy allows?",
     },
@@ -89,7 +97,7 @@ pub const REPORTS: [Definition; 7] = [
         name: "third-party",
         title: "Identities of third parties",
         question: "third-parties",
-        key: "identity_uid",
+        key: &["identity_uid"],
         tally: "vendor",
         purpose: "for supplier reviews: who outside has access, and does it fit the contract?",
     },
@@ -97,7 +105,14 @@ pub const REPORTS: [Definition; 7] = [
         name: "unattributed",
         title: "Actions without an author",
         question: "unattributed",
-        key: "example_event_uid",
+        key: &[
+            "provider",
+            "log_source",
+            "attribution_status",
+            "attribution_confidence",
+            "actor_type",
+            "attribution_reasons",
+        ],
         tally: "attribution_status",
         purpose: "for auditors: of what is it not known who did it, and why?",
     },
@@ -119,7 +134,7 @@ pub async fn make(
     given: &BTreeMap<String, String>,
     session: &Session,
     earlier: Option<&Session>,
-    (author, now): (&str, Micros),
+    (author, now): (&str, &str),
 ) -> Result<Document, QueryError> {
     let question = definition.question()?;
     let sql = bind(&question, given)?;
@@ -141,8 +156,9 @@ pub async fn make(
         rows: rows.len(),
         rows_sha256: rows_sha256(&columns, &rows),
         made_by: author.to_owned(),
-        made_at: now.to_string(),
+        made_at: now.to_owned(),
         build: env!("CARGO_PKG_VERSION").to_owned(),
+        views_sha256: views_sha256(),
         sql,
     };
     Ok(Document {
@@ -160,14 +176,18 @@ pub(crate) fn rows_sha256(columns: &[String], rows: &[Vec<String>]) -> String {
     hex(&sha256(&bytes))
 }
 
-/// Columns and rows of an answer, as text.
+/// Columns and rows of an answer, as text that steers no terminal and turns no line around.
 pub(crate) async fn ask(
     session: &Session,
     sql: &str,
 ) -> Result<(Vec<String>, Vec<Vec<String>>), QueryError> {
     let (schema, batches) = session.sql(sql).await?;
     let columns = schema.fields().iter().map(|field| field.name().clone());
-    Ok((columns.collect(), formatted(&batches)?))
+    let mut rows = formatted(&batches)?;
+    for cell in rows.iter_mut().flatten() {
+        *cell = harmless(cell);
+    }
+    Ok((columns.collect(), rows))
 }
 
 /// Every value that the question took, those that nobody gave too.
@@ -214,12 +234,12 @@ async fn changes(
     let mut moved = Vec::new();
     for (key, value) in &now {
         if let Some(before) = then.get(key).filter(|before| *before != value) {
-            moved.push((key.to_string(), before.to_string(), value.to_string()));
+            moved.push((key.clone(), (*before).to_owned(), (*value).to_owned()));
         }
     }
-    let missing = |from: &BTreeMap<&str, &str>, of: &BTreeMap<&str, &str>| -> Vec<String> {
+    let missing = |from: &BTreeMap<String, &str>, of: &BTreeMap<String, &str>| -> Vec<String> {
         let keys = from.keys().filter(|key| !of.contains_key(*key));
-        keys.map(|key| (*key).to_owned()).collect()
+        keys.cloned().collect()
     };
     Ok(Changes {
         since_epoch: earlier.epoch(),
@@ -234,14 +254,20 @@ fn by_key<'r>(
     definition: &Definition,
     columns: &[String],
     rows: &'r [Vec<String>],
-) -> BTreeMap<&'r str, &'r str> {
+) -> BTreeMap<String, &'r str> {
     let place = |name: &str| columns.iter().position(|column| column == name);
-    let (Some(key), Some(tally)) = (place(definition.key), place(definition.tally)) else {
-        return BTreeMap::new();
+    let keys: Vec<usize> = definition
+        .key
+        .iter()
+        .filter_map(|name| place(name))
+        .collect();
+    let tally = place(definition.tally);
+    let key = |row: &[String]| {
+        let parts = keys.iter().map(|place| row[*place].as_str());
+        parts.collect::<Vec<_>>().join(" ")
     };
-    rows.iter()
-        .map(|row| (row[key].as_str(), row[tally].as_str()))
-        .collect()
+    let value = |row: &'r [String]| tally.map_or("", |place| row[place].as_str());
+    rows.iter().map(|row| (key(row), value(row))).collect()
 }
 
 /// Where in the ledger the lake stood.
@@ -252,7 +278,8 @@ async fn ledger(session: &Session) -> Result<BTreeMap<String, String>, QueryErro
         session.epoch()
     );
     let (columns, rows) = ask(session, &sql).await?;
-    let row = rows.into_iter().next().unwrap_or_default();
+    let row = rows.into_iter().next();
+    let row = row.ok_or_else(|| QueryError::Question("the lake has no epoch yet".to_owned()))?;
     Ok(columns.into_iter().zip(row).collect())
 }
 
@@ -300,7 +327,7 @@ mod tests {
                 .iter()
                 .find(|question| question.name == definition.question)
                 .unwrap();
-            for column in [definition.key, definition.tally] {
+            for column in definition.key.iter().chain([&definition.tally]) {
                 assert!(
                     question.sql.contains(column),
                     "{} {column}",

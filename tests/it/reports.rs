@@ -115,6 +115,34 @@ fn a_forged_report_is_found_by_the_lake() {
         report["provenance"]["ledger"]["prev_hash"] = Value::from("00");
     });
     assert!(reason.contains("ledger is another"), "{reason}");
+    // What stands around the rows is held to the lake too.
+    let reason = forge(&|report| report["tally"] = json!([["keep", 99]]));
+    assert!(reason.contains("its counts"), "{reason}");
+    let reason = forge(&|report| report["provenance"]["logs"]["gaps"] = Value::from(7));
+    assert!(reason.contains("its counts"), "{reason}");
+    let reason = forge(&|report| report["provenance"]["caveats"] = json!([]));
+    assert!(reason.contains("its counts"), "{reason}");
+    let reason = forge(&|report| report["provenance"]["ledger"] = json!({}));
+    assert!(reason.contains("no epoch 0"), "{reason}");
+    let reason = forge(&|report| report["provenance"]["ledger"]["epoch"] = Value::from("999"));
+    assert!(reason.contains("no epoch 999"), "{reason}");
+}
+
+#[test]
+fn what_cannot_be_verified_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = lake();
+    let file = dir.path().join("report.txt").display().to_string();
+    for args in [
+        &["report", "dormancy", "--data", &data, "-o", &file][..],
+        &["report", "dormancy", &file, "--data", &data],
+        &["report", "verify", &file, "--data", &data, "-p", "days=3"],
+    ] {
+        assert_eq!(keytrail(args).status.code(), Some(2), "{args:?}");
+    }
+    let missing = dir.path().join("none.md").display().to_string();
+    let output = keytrail(&["report", "verify", &missing, "--data", &data]);
+    assert_eq!(output.status.code(), Some(4));
 }
 
 #[test]
@@ -255,7 +283,7 @@ fn dormancy_is_exact_and_gaps_are_no_sleep() {
     for line in [
         "* 1 dormant\n",
         "* 1 idle\n",
-        "* 1 insufficient_history\n",
+        "* 1 insufficient\\_history\n",
         "* 1 stale\n",
     ] {
         assert!(text.contains(line), "{line}: {text}");

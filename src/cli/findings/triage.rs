@@ -83,13 +83,16 @@ impl Triage {
                 observed: reasons.into_iter().map(observed).collect(),
             })
         })?;
+        if told.until.is_some() && told.about.is_none() {
+            let text = "--until needs a finding that says what it is about, which those of older builds do not: \
+                        decide without it, or use [[detect.suppress]]";
+            return Err(Exit(2, text.to_owned()).into());
+        }
         let finding = told.finding_uid.clone();
-        state(
-            global,
-            data,
-            &statement(Stated::Triage(told), None, self.by),
-        )?;
-        global.say(format_args!("{finding} is {}", decision.name()));
+        let told = statement(Stated::Triage(told), None, self.by);
+        if state(global, data, &told)? {
+            global.say(format_args!("{finding} is {}", decision.name()));
+        }
         Ok(())
     }
 }

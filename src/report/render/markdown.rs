@@ -46,22 +46,41 @@ fn line(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// Text that stays text in a cell: what somebody wrote into a log may not become a link, an image or a row.
+/// Text that stays text in a cell: what somebody wrote into a log may not become a link, a mention, an image or a row.
 fn safe(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\n' | '\r' | '\t' => safe.push(' '),
-            '|' | '[' | ']' | '`' | '!' | '\\' | '#' => {
+            '|' | '[' | ']' | '`' | '!' | '\\' | '#' | '*' | '_' | '~' => {
                 safe.push('\\');
                 safe.push(c);
             }
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '&' => safe.push_str("&amp;"),
-            c if c.is_control() => safe.push('\u{fffd}'),
+            '@' => safe.push_str("&#64;"),
             c => safe.push(c),
         }
     }
-    safe
+    // Bare addresses become links by themselves.
+    safe.replace("://", "&#58;//").replace("www.", "www&#46;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe;
+
+    #[test]
+    fn text_of_logs_stays_text() {
+        for (text, expected) in [
+            ("https://evil.example/x", "https&#58;//evil.example/x"),
+            ("www.evil.example", "www&#46;evil.example"),
+            ("@security-team", "&#64;security-team"),
+            ("__init__ | *x*", "\\_\\_init\\_\\_ \\| \\*x\\*"),
+            ("<img src=x>\n# h", "&lt;img src=x&gt; \\# h"),
+        ] {
+            assert_eq!(safe(text), expected);
+        }
+    }
 }
