@@ -30,6 +30,10 @@ pub enum QueryError {
     },
     #[error("the lake has no epoch {epoch}; up to there its last one is {last}")]
     NoEpoch { epoch: i64, last: i64 },
+    #[error(
+        "a join ran out of memory, and its answer may lack rows: ask for fewer, by days or by identity"
+    )]
+    LostRows,
     #[error("only one SELECT is allowed here: {0}")]
     NotReadOnly(String),
     #[error("{0}")]
