@@ -71,19 +71,21 @@ SELECT
   i.created_time,
   i.created_by_uid,
   i.expires_time,
-  i.tenant_uid
-FROM identity i
+  i.tenant_uid,
+  a.decision AS last_decision,
+  a.author AS decided_by,
+  a.attested_time AS decided_time,
+  a.due_date AS review_due,
+  '' AS decision,
+  '' AS reason,
+  '' AS until
+FROM machine i
 JOIN identity_usage u ON u.identity_uid = i.identity_uid
 LEFT JOIN reached r ON r.identity_uid = i.identity_uid
 LEFT JOIN keys k ON k.identity_uid = i.identity_uid
 LEFT JOIN opened o ON o.identity_uid = i.identity_uid
-WHERE i.status = 'active'
-  AND i.merged_into_uid IS NULL
-  AND i.kind IN (
-    'agent', 'ec2_instance_identity', 'iam_role', 'iam_user', 'managed_identity', 'oidc_ci', 'oidc_workload',
-    'service_principal', 'service_role', 'workload_role'
-  )
-  AND coalesce(i.owner, '') LIKE CAST(:owner AS VARCHAR)
+LEFT JOIN attestation a ON a.identity_uid = i.identity_uid
+WHERE coalesce(i.owner, '') LIKE CAST(:owner AS VARCHAR)
 ORDER BY
   CASE i.risk_tier WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END,
   i.privilege_tier DESC NULLS LAST,

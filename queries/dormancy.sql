@@ -26,14 +26,8 @@ SELECT
   i.created_by_uid,
   i.tenant_uid,
   u.as_of_date
-FROM identity i
+FROM machine i
 JOIN identity_usage u ON u.identity_uid = i.identity_uid
 JOIN ranks r ON r.class = u.dormancy_class
-WHERE i.status = 'active'
-  AND i.merged_into_uid IS NULL
-  AND i.kind IN (
-    'agent', 'ec2_instance_identity', 'iam_role', 'iam_user', 'managed_identity', 'oidc_ci', 'oidc_workload',
-    'service_principal', 'service_role', 'workload_role'
-  )
-  AND (CAST(:active AS VARCHAR) = 'yes' OR u.dormancy_class <> 'active')
+WHERE (CAST(:active AS VARCHAR) = 'yes' OR u.dormancy_class <> 'active')
 ORDER BY r.place, i.privilege_tier DESC NULLS LAST, u.days_idle DESC NULLS LAST, i.identity_uid

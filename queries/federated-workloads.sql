@@ -17,7 +17,7 @@ SELECT
   min(s.issued_time) AS first_time,
   max(s.issued_time) AS last_time,
   min(s.issue_event_uid) AS example_event_uid
-FROM sessions s
+FROM session s
 LEFT JOIN identity i ON i.identity_uid = s.identity_uid
 WHERE (s.federation_issuer IS NOT NULL OR s.federation_subject IS NOT NULL)
   AND CAST(s.issued_time AS DATE) > (SELECT day FROM since)

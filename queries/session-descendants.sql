@@ -3,9 +3,7 @@
 -- controls: NHI9:2025, CC7.3, A.8.16, 10.2.2, DE.AE-03
 -- caveat: a chain is followed for 16 hops, which is more than any real one has
 WITH RECURSIVE known AS (
-  SELECT *
-  FROM sessions
-  QUALIFY row_number() OVER (PARTITION BY session_uid ORDER BY issued_time, _leaf) = 1
+  SELECT * FROM session
 ),
 tree AS (
   SELECT k.session_uid, 0 AS depth

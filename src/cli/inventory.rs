@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::state::{state, statement};
 use super::{Exit, Global, Lake, Output, block_on, print_sql};
-use crate::inventory::{self, FIELDS, InventoryError};
+use crate::inventory::{self, APPROVAL_COLUMNS, FIELDS, InventoryError};
 use crate::model::{Asset, Micros, Stated};
 
 #[derive(Debug, Args)]
@@ -21,6 +21,9 @@ enum What {
     /// Take over what files say: CSV with a header, or JSON objects with the same names
     #[command(after_help = columns())]
     Import(Import),
+    /// Take over tickets that allowed changes: CSV with a header, or JSON objects with the same names
+    #[command(after_help = ticket_columns())]
+    Tickets(Import),
     /// Every identity that the inventory knows, with what it says
     List(Asked),
     /// What is wrong with it: identities without an owner, entries for which nobody ever acted, entries that have expired
@@ -60,6 +63,24 @@ fn columns() -> String {
     text + "\nAn empty cell says nothing: what an earlier import said stays."
 }
 
+/// The columns of a file of tickets, for the help.
+fn ticket_columns() -> String {
+    let mut text = "Columns:\n".to_owned();
+    for (name, meaning) in APPROVAL_COLUMNS {
+        text += &format!("  {name:<10} {meaning}\n");
+    }
+    text
+}
+
+/// Why files are not taken, with the exit code.
+pub(super) fn told(error: InventoryError) -> anyhow::Error {
+    let code = match error {
+        InventoryError::Io { .. } => 4,
+        InventoryError::Faults(_) => 2,
+    };
+    Exit(code, error.to_string()).into()
+}
+
 /// A day or a time.
 pub(super) fn time(text: &str) -> Result<Micros, String> {
     inventory::time(text).ok_or_else(|| {
@@ -69,49 +90,60 @@ pub(super) fn time(text: &str) -> Result<Micros, String> {
 
 /// What `files` say.
 pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Asset>> {
-    inventory::read(files).map_err(|error| match error {
-        InventoryError::Io { .. } => Exit(4, error.to_string()).into(),
-        InventoryError::Faults(_) => Exit(2, error.to_string()).into(),
-    })
+    inventory::read(files).map_err(told)
 }
 
-const LIST: &str = "SELECT identity_uid, display_name, owner, backup_owner, purpose, criticality, environment, vendor, \
-    contract_scope, expires_time, review_days, risk_tier, privilege_tier, valid_from FROM identity \
-    WHERE coalesce(owner, backup_owner, purpose, criticality, environment, vendor, contract_scope) IS NOT NULL \
-    OR expires_time IS NOT NULL OR review_days IS NOT NULL ORDER BY identity_uid";
+/// Whether an inventory says anything of an identity.
+const LISTED: &str = "(coalesce(owner, backup_owner, purpose, criticality, environment, vendor, contract_scope) IS NOT NULL \
+    OR expires_time IS NOT NULL OR review_days IS NOT NULL)";
+
+fn list() -> String {
+    format!(
+        "SELECT identity_uid, display_name, owner, backup_owner, purpose, criticality, environment, vendor, \
+         contract_scope, expires_time, review_days, risk_tier, privilege_tier, valid_from FROM identity \
+         WHERE {LISTED} ORDER BY identity_uid"
+    )
+}
 
 /// Machines that can be used, and what their entries lack. A person or a service needs no owner.
-const LINT: &str = "WITH machine AS (SELECT i.*, u.last_success_time FROM identity i \
-    LEFT JOIN (SELECT identity_uid, max(last_success_time) AS last_success_time FROM usage GROUP BY 1) u \
-    ON u.identity_uid = i.identity_uid WHERE i.status = 'active' AND i.merged_into_uid IS NULL AND i.kind IN ('agent', \
-    'ec2_instance_identity', 'iam_role', 'iam_user', 'managed_identity', 'oidc_ci', 'oidc_workload', 'service_principal', \
-    'service_role', 'workload_role')), \
-    told AS (SELECT *, coalesce(owner, backup_owner, purpose, criticality, environment, vendor, contract_scope) IS NOT NULL \
-    OR expires_time IS NOT NULL OR review_days IS NOT NULL AS listed FROM machine) \
-    SELECT CASE WHEN expires_time < now() AND last_success_time > expires_time THEN 'used after it expired' \
-    WHEN expires_time < now() THEN 'expired' WHEN listed AND last_success_time IS NULL THEN 'never seen to act' \
-    WHEN listed AND owner IS NULL THEN 'listed without an owner' ELSE 'not listed' END AS problem, \
-    identity_uid, display_name, kind, privilege_tier, owner, expires_time, last_success_time FROM told \
-    WHERE owner IS NULL OR expires_time < now() OR (listed AND last_success_time IS NULL) \
-    ORDER BY problem, privilege_tier DESC NULLS LAST, identity_uid";
+fn lint() -> String {
+    format!(
+        "WITH used AS (SELECT identity_uid, max(last_success_time) AS last_success_time FROM usage GROUP BY 1), \
+         told AS (SELECT m.*, u.last_success_time, {LISTED} AS listed FROM machine m \
+         LEFT JOIN used u ON u.identity_uid = m.identity_uid) \
+         SELECT CASE WHEN expires_time < now() AND last_success_time > expires_time THEN 'used after it expired' \
+         WHEN expires_time < now() THEN 'expired' WHEN listed AND last_success_time IS NULL THEN 'never seen to act' \
+         WHEN listed AND owner IS NULL THEN 'listed without an owner' ELSE 'not listed' END AS problem, \
+         identity_uid, display_name, kind, privilege_tier, owner, expires_time, last_success_time FROM told \
+         WHERE owner IS NULL OR expires_time < now() OR (listed AND last_success_time IS NULL) \
+         ORDER BY problem, privilege_tier DESC NULLS LAST, identity_uid"
+    )
+}
 
 impl Inventory {
     pub(super) fn run(self, global: &Global) -> Result<()> {
         match self.what {
-            What::Import(import) => import.run(global),
-            What::List(asked) => asked.run(LIST),
-            What::Lint(asked) => asked.run(LINT),
+            What::Import(import) => {
+                let assets = read(&import.files)?;
+                let count = format!("{} identities of the inventory", assets.len());
+                import.state(global, Stated::Inventory(assets), &count)
+            }
+            What::Tickets(import) => {
+                let tickets = inventory::approvals(&import.files).map_err(told)?;
+                let count = format!("{} tickets", tickets.len());
+                import.state(global, Stated::Approvals(tickets), &count)
+            }
+            What::List(asked) => asked.run(&list()),
+            What::Lint(asked) => asked.run(&lint()),
         }
     }
 }
 
 impl Import {
-    fn run(self, global: &Global) -> Result<()> {
-        let assets = read(&self.files)?;
-        let count = assets.len();
-        let statement = statement(Stated::Inventory(assets), self.as_of, self.by);
+    fn state(self, global: &Global, what: Stated, done: &str) -> Result<()> {
+        let statement = statement(what, self.as_of, self.by);
         if state(global, &self.lake.data, &statement)? {
-            global.say(format_args!("{count} identities of the inventory"));
+            global.say(done);
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ mod query;
 mod rejects;
 mod replay;
 mod report;
+mod review;
 #[cfg(feature = "sigma")]
 mod rules;
 mod run;
@@ -103,6 +104,8 @@ enum Command {
     Inventory(inventory::Inventory),
     /// A document to hand on: dormancy, access review, rotation and others; or check one
     Report(report::ReportCommand),
+    /// Decisions about access: sheets that were filled in, single ones, and what is due
+    Review(review::Review),
     /// List findings, show one with its reasons and events, or say what one turned out to be
     Findings(findings::Findings),
     /// What was read and is no event: by reason, one with its text, or decoded again
@@ -183,6 +186,7 @@ pub fn main() -> ExitCode {
         Command::Query(command) => command.run(),
         Command::Inventory(command) => command.run(&cli.global),
         Command::Report(command) => command.run(&cli.global),
+        Command::Review(command) => command.run(&cli.global),
         Command::Findings(command) => command.run(&cli.global),
         Command::Rejects(command) => command.run(&cli.global),
         Command::Investigate(command) => command.run(),

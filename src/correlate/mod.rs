@@ -29,7 +29,7 @@ pub use newcomers::{Newcomer, Newcomers};
 pub use novelty::bits;
 pub use peers::{PeerGroup, Peers};
 pub use place::{Place, Places};
-pub use profile::{Dimension, Profile, Sleep, ValueStats, Values};
+pub use profile::{Dimension, Fresh, Profile, Sleep, ValueStats, Values};
 pub use resource::resource_class;
 pub use rhythm::Rhythm;
 pub use sighting::Sighting;

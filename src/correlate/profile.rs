@@ -81,21 +81,6 @@ impl Dimension {
         Self::ResourceClass,
     ];
 
-    /// Those in which somebody can confirm that a value is normal: where a call comes from, what it does, and with what.
-    pub const CONFIRMED: [Self; 11] = [
-        Self::Network,
-        Self::Operation,
-        Self::Service,
-        Self::Tenant,
-        Self::Asn,
-        Self::Country,
-        Self::Range,
-        Self::Region,
-        Self::ResourceClass,
-        Self::ActsAs,
-        Self::Client,
-    ];
-
     /// The name as findings spell it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -119,6 +104,11 @@ impl Dimension {
     /// The dimension that findings spell so.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
+    /// Whether somebody can confirm that a value is normal: of where a call comes from, what it does, and with what.
+    pub const fn confirmable(self) -> bool {
+        !matches!(self, Self::Credential | Self::Person | Self::UserAgent)
     }
 
     /// The value that `sighting` shows.
@@ -155,6 +145,23 @@ pub struct ValueStats {
 }
 
 impl ValueStats {
+    /// Seen at `at`, in that hour alone.
+    fn new(at: Micros) -> Self {
+        Self {
+            first_seen_at: at,
+            last_seen_at: at,
+            hours: 1,
+            days: 1,
+            events: 1,
+            sleep: Sleep::default(),
+        }
+    }
+
+    /// Whether the number of days has doubled since it last had, or is the first: what is then worth a row.
+    const fn doubled(&self) -> bool {
+        self.days.is_power_of_two()
+    }
+
     /// Whether it was ever seen with success.
     pub const fn succeeded(&self) -> bool {
         self.sleep.last_success_at.is_some()
@@ -191,6 +198,24 @@ impl Sleep {
     }
 }
 
+/// What an event changed about a value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Novelty {
+    /// It is the first success with the value.
+    first_success: bool,
+    /// The days on which it was seen have [doubled](ValueStats::doubled).
+    doubled: bool,
+}
+
+/// In which dimensions an event changed what is normal.
+#[derive(Debug, Default)]
+pub struct Fresh {
+    /// It shows something with success for the first time.
+    pub succeeded: Vec<Dimension>,
+    /// It shows something for the first time, or on twice as many days as when it last did so.
+    pub doubled: Vec<Dimension>,
+}
+
 /// The values of one dimension.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Values {
@@ -218,8 +243,7 @@ impl Values {
         super::bits(self.hours, self.singletons())
     }
 
-    /// Returns whether this is the first success with the value.
-    pub(super) fn add(&mut self, value: &Uid, at: Micros, success: bool) -> bool {
+    pub(super) fn add(&mut self, value: &Uid, at: Micros, success: bool) -> Novelty {
         if self.last_hour.is_none_or(|hour| at.hour() > hour) {
             self.hours += 1;
             self.last_hour = Some(at.hour());
@@ -228,17 +252,21 @@ impl Values {
             if at.hour() > stats.last_seen_at.hour() {
                 stats.hours = stats.hours.saturating_add(1);
             }
-            if at.day() > stats.last_seen_at.day() {
+            let another_day = at.day() > stats.last_seen_at.day();
+            if another_day {
                 stats.days = stats.days.saturating_add(1);
             }
             stats.events += 1;
             stats.first_seen_at = stats.first_seen_at.min(at);
             stats.last_seen_at = stats.last_seen_at.max(at);
-            let first = success && !stats.succeeded();
+            let first_success = success && !stats.succeeded();
             if success {
                 stats.sleep.used(at);
             }
-            return first;
+            return Novelty {
+                first_success,
+                doubled: another_day && stats.doubled(),
+            };
         }
         if self.seen.len() >= VALUES_MAX {
             let oldest = self
@@ -251,20 +279,15 @@ impl Values {
                 self.evicted += 1;
             }
         }
-        let mut sleep = Sleep::default();
+        let mut stats = ValueStats::new(at);
         if success {
-            sleep.used(at);
+            stats.sleep.used(at);
         }
-        let stats = ValueStats {
-            first_seen_at: at,
-            last_seen_at: at,
-            hours: 1,
-            days: 1,
-            events: 1,
-            sleep,
-        };
         self.seen.insert(value.clone(), stats);
-        success
+        Novelty {
+            first_success: success,
+            doubled: true,
+        }
     }
 
     /// How many values were seen with success.
@@ -350,34 +373,25 @@ impl Profile {
             .with(sighting.event_time, place, SECRETS_WINDOW)
     }
 
-    /// Makes `value` normal because somebody confirmed it at `at`, if there is room. It counts as seen more than once, so that
-    /// it makes no other value less surprising.
-    pub fn accept(&mut self, dimension: Dimension, value: &Uid, at: Micros) -> bool {
+    /// Makes `value` normal because somebody confirmed it at `at`. It counts as seen more than once, so that it makes no other
+    /// value less surprising. None if there is no room.
+    pub fn accept(&mut self, dimension: Dimension, value: &Uid, at: Micros) -> Option<&ValueStats> {
         self.values
             .resize_with(Dimension::ALL.len(), Values::default);
         let seen = &mut self.values[dimension as usize].seen;
-        if let Some(stats) = seen.get_mut(value) {
-            stats.hours = stats.hours.max(2);
-            return true;
+        if !seen.contains_key(value) && seen.len() >= VALUES_MAX {
+            return None;
         }
-        let room = seen.len() < VALUES_MAX;
-        if room {
-            let stats = ValueStats {
-                first_seen_at: at,
-                last_seen_at: at,
-                hours: 2,
-                days: 1,
-                events: 0,
-                sleep: Sleep::default(),
-            };
-            seen.insert(value.clone(), stats);
-        }
-        room
+        let stats = seen.entry(value.clone()).or_insert_with(|| ValueStats {
+            events: 0,
+            ..ValueStats::new(at)
+        });
+        stats.hours = stats.hours.max(2);
+        Some(stats)
     }
 
-    /// Adds `sighting` to what is normal. Returns the dimensions in which it shows something with success for the
-    /// first time.
-    pub fn add(&mut self, sighting: &Sighting) -> Vec<Dimension> {
+    /// Adds `sighting` to what is normal.
+    pub fn add(&mut self, sighting: &Sighting) -> Fresh {
         let at = sighting.event_time;
         if at.day() > self.last_seen_at.day() {
             let then = at.plus(-VALUE_AGE_MAX);
@@ -395,12 +409,17 @@ impl Profile {
         }
         self.values
             .resize_with(Dimension::ALL.len(), Values::default);
-        let mut fresh = Vec::new();
+        let mut fresh = Fresh::default();
         for (dimension, values) in Dimension::ALL.into_iter().zip(&mut self.values) {
-            if let Some(value) = dimension.value(sighting)
-                && values.add(value, at, sighting.success)
-            {
-                fresh.push(dimension);
+            let Some(value) = dimension.value(sighting) else {
+                continue;
+            };
+            let novelty = values.add(value, at, sighting.success);
+            if novelty.first_success {
+                fresh.succeeded.push(dimension);
+            }
+            if novelty.doubled {
+                fresh.doubled.push(dimension);
             }
         }
         self.rhythm.add(at);
@@ -438,6 +457,21 @@ mod tests {
         assert_eq!(sleep.last_success_at, Some(at_hour(50)));
         assert_eq!(sleep.longest_gap, 40 * Micros::HOUR);
         assert_eq!(sleep.days, 2);
+    }
+
+    #[test]
+    fn a_value_is_worth_a_row_when_its_days_have_doubled() {
+        let mut values = Values::default();
+        let one = Uid::from("one");
+        // Twice a day, on ten days; a late event is no further day.
+        let mut told = Vec::new();
+        for half in 0..20 {
+            if values.add(&one, at_hour(half * 12), true).doubled {
+                told.push(values.seen[&one].days);
+            }
+            assert!(!values.add(&one, at_hour(0), true).doubled || half == 0);
+        }
+        assert_eq!(told, [1, 2, 4, 8]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What sort of thing a resource is, read from its id alone.
 
+use std::borrow::Cow;
+
 /// Services whose resources have no type, so that what stands before a slash or colon is a name that somebody chose.
 const WITHOUT_TYPES: [&str; 5] = ["codecommit", "codepipeline", "execute-api", "sns", "sqs"];
 
@@ -12,32 +14,36 @@ const LENGTH_MAX: usize = 100;
 /// ARNs are `arn:partition:service:region:account:resource`, and a resource is `id`, `type/id` or `type:id` (AWS IAM user guide,
 /// "Identify AWS resources with ARNs"); S3's have neither region nor account and begin with a bucket's name. Azure's ids name
 /// a provider and its types and names in turn (Azure Resource Manager, "Resource ID").
-pub fn resource_class(id: &str) -> Option<String> {
+pub fn resource_class(id: &str) -> Option<Cow<'_, str>> {
     let class = match id.strip_prefix("arn:") {
         Some(arn) => of_arn(arn),
-        None => of_azure(id),
+        None => of_azure(id).map(Cow::Owned),
     };
     class.filter(|class| class.len() <= LENGTH_MAX)
 }
 
-fn of_arn(arn: &str) -> Option<String> {
+fn of_arn(arn: &str) -> Option<Cow<'_, str>> {
     let mut parts = arn.splitn(5, ':');
     let (_, service) = (parts.next()?, parts.next()?);
     let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
     if service == "s3" {
         let own = !region.is_empty() || !account.is_empty();
-        return Some(match resource {
-            _ if own => "s3:accesspoint".to_owned(),
-            _ if resource.contains('/') => "s3:object".to_owned(),
-            _ => "s3:bucket".to_owned(),
-        });
+        let class = match resource {
+            _ if own => "s3:accesspoint",
+            _ if resource.contains('/') => "s3:object",
+            _ => "s3:bucket",
+        };
+        return Some(Cow::Borrowed(class));
     }
     let kind = resource.split_once(['/', ':']).map(|(kind, _)| kind);
     let kind = kind.filter(|kind| {
         let word = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
         !kind.is_empty() && kind.bytes().all(word) && !WITHOUT_TYPES.contains(&service)
     });
-    Some(kind.map_or_else(|| service.to_owned(), |kind| format!("{service}:{kind}")))
+    Some(match kind {
+        Some(kind) => Cow::Owned(format!("{service}:{kind}")),
+        None => Cow::Borrowed(service),
+    })
 }
 
 fn of_azure(id: &str) -> Option<String> {

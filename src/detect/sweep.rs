@@ -12,7 +12,7 @@ use crate::correlate::{KnownIdentity, Standing};
 use crate::model::{Confidence, Day, Facts, Micros, Severity, Uid, Why};
 
 /// Kinds of identities that a sweep is asked about: machines that a customer owns and can remove.
-const KINDS: [&str; 10] = [
+pub const KINDS: [&str; 10] = [
     "agent",
     "ec2_instance_identity",
     "iam_role",

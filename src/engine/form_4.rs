@@ -5,84 +5,32 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::form_3::{self, each};
-use super::form_5::{self, WrittenSweeps};
-use super::situations::{Key, Situation};
-use super::watermark::Watermark;
-use crate::attribute;
-use crate::correlate::{
-    self, Burst, DayUse, KnownCredential, KnownIdentity, Newcomer, Rhythm, Sleep, UsageKey, Values,
-    WrittenLinks,
-};
-use crate::model::{Changes, Micros, Uid};
+use super::{form_3, form_5};
+use crate::correlate::{self, Burst, Rhythm, Sleep, Values};
+use crate::model::{Micros, Uid};
 
-#[derive(Deserialize)]
-pub(super) struct Written {
-    attributor: attribute::Written,
-    duplicates: Changes<[u8; 16], (i64, u64)>,
-    duplicates_evicted: u64,
-    watermark: Watermark,
-    waiting: Changes<(Micros, Uid), Sighting>,
-    profiles: Changes<Uid, Profile>,
-    profiles_evicted: u64,
-    waiting_evicted: u64,
-    usage: Changes<UsageKey, DayUse>,
-    identities: Changes<Uid, KnownIdentity>,
-    credentials: Changes<Uid, KnownCredential>,
-    links: WrittenLinks,
-    situations: Changes<Key, Situation>,
-    situations_evicted: u64,
-    tree_size: i64,
-    sweeps: WrittenSweeps,
-    newcomers: Changes<Uid, Vec<Newcomer>>,
-    newcomers_evicted: u64,
-}
-
-impl From<Written> for form_5::Written {
-    fn from(old: Written) -> Self {
-        Self {
-            attributor: old.attributor,
-            duplicates: old.duplicates,
-            duplicates_evicted: old.duplicates_evicted,
-            watermark: old.watermark,
-            waiting: each(old.waiting, Into::into),
-            profiles: each(old.profiles, Into::into),
-            profiles_evicted: old.profiles_evicted,
-            waiting_evicted: old.waiting_evicted,
-            usage: old.usage,
-            identities: old.identities,
-            credentials: old.credentials,
-            links: old.links,
-            situations: old.situations,
-            situations_evicted: old.situations_evicted,
-            tree_size: old.tree_size,
-            sweeps: old.sweeps,
-            newcomers: old.newcomers,
-            newcomers_evicted: old.newcomers_evicted,
-        }
-    }
-}
+pub(super) type Written = form_5::Written<Sighting, Profile>;
 
 /// The form has no names: what stands first in a sighting is what form 3 held.
 #[derive(Deserialize)]
-struct Sighting {
+pub(super) struct Sighting {
     form_3: form_3::Sighting,
     denied: bool,
     person: Option<Uid>,
 }
 
-impl From<Sighting> for form_5::Sighting {
+impl From<Sighting> for correlate::Sighting {
     fn from(old: Sighting) -> Self {
         Self {
             denied: old.denied,
             person: old.person,
-            ..old.form_3.into()
+            ..form_5::Sighting::from(old.form_3).into()
         }
     }
 }
 
 #[derive(Deserialize)]
-struct Profile {
+pub(super) struct Profile {
     first_seen_at: Micros,
     last_seen_at: Micros,
     hours: u64,
@@ -94,10 +42,9 @@ struct Profile {
     whereabouts: Whereabouts,
 }
 
-impl From<Profile> for form_5::Profile {
+impl From<Profile> for correlate::Profile {
     fn from(old: Profile) -> Self {
         Self {
-            first_seen_at: old.first_seen_at,
             last_seen_at: old.last_seen_at,
             hours: old.hours,
             sleep: old.sleep,
@@ -106,6 +53,7 @@ impl From<Profile> for form_5::Profile {
             secrets: old.secrets,
             rhythm: old.rhythm,
             whereabouts: old.whereabouts.into(),
+            ..Self::new(old.first_seen_at)
         }
     }
 }

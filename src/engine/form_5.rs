@@ -18,14 +18,15 @@ use crate::correlate::{
 use crate::detect::Word;
 use crate::model::{Attribution, Change, Changes, Day, Micros, Provider, RuleHit, Tie, Uid};
 
+/// Form 4 is the same with other sightings and profiles.
 #[derive(Deserialize)]
-pub(super) struct Written {
+pub(super) struct Written<S = Sighting, P = Profile> {
     pub(super) attributor: attribute::Written,
     pub(super) duplicates: Changes<[u8; 16], (i64, u64)>,
     pub(super) duplicates_evicted: u64,
     pub(super) watermark: Watermark,
-    pub(super) waiting: Changes<(Micros, Uid), Sighting>,
-    pub(super) profiles: Changes<Uid, Profile>,
+    pub(super) waiting: Changes<(Micros, Uid), S>,
+    pub(super) profiles: Changes<Uid, P>,
     pub(super) profiles_evicted: u64,
     pub(super) waiting_evicted: u64,
     pub(super) usage: Changes<UsageKey, DayUse>,
@@ -40,8 +41,12 @@ pub(super) struct Written {
     pub(super) newcomers_evicted: u64,
 }
 
-impl From<Written> for state::Written {
-    fn from(old: Written) -> Self {
+impl<S, P> From<Written<S, P>> for state::Written
+where
+    S: Into<correlate::Sighting>,
+    P: Into<correlate::Profile>,
+{
+    fn from(old: Written<S, P>) -> Self {
         Self {
             attributor: old.attributor,
             duplicates: old.duplicates,

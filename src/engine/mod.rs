@@ -21,6 +21,7 @@ mod registry;
 mod rows;
 mod situations;
 mod state;
+mod stated_rows;
 mod statements;
 mod sweep;
 mod watermark;

@@ -167,10 +167,19 @@ impl Engine {
             .profiles
             .entry(identity, || Profile::new(sighting.event_time));
         let fresh = own.add(sighting);
-        if !fresh.is_empty()
+        for dimension in &fresh.doubled {
+            if let Some(value) = dimension.value(sighting)
+                && let Some(stats) = own.stats(*dimension, value)
+            {
+                let day = sighting.event_time.day();
+                self.rows
+                    .baseline(identity, (*dimension, value), stats, day);
+            }
+        }
+        if !fresh.succeeded.is_empty()
             && let Some(known) = self.identities.get(identity)
         {
-            self.peers.add(known, own, (sighting, &fresh));
+            self.peers.add(known, own, (sighting, &fresh.succeeded));
         }
         if self.profiles.len() > self.params.profiles_max {
             self.forget_profiles();

@@ -7,16 +7,16 @@ use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 
 use crate::attribute::{Amendment, Session};
-use crate::correlate::{KnownCredential, Link, Sighting, Usage, UsageKey};
+use crate::correlate::{Dimension, KnownCredential, Link, Sighting, Usage, UsageKey, ValueStats};
 use crate::evidence::{
-    Amendments, AmendmentsRow, Coverage, CoverageRow, Credentials, CredentialsRow, FindingEvents,
-    FindingEventsRow, Findings, FindingsRow, Identities, Ledger, LifecycleRow, Lifecycles, Links,
-    LinksRow, Rejects, RejectsRow, Rows, Sessions, SessionsRow, Table, TriageRow, Triages,
-    UsageRow, Usages, uid_texts as texts,
+    Amendments, AmendmentsRow, Approvals, Attestations, Coverage, CoverageRow, Credentials,
+    CredentialsRow, FindingEvents, FindingEventsRow, Findings, FindingsRow, Identities, Ledger,
+    LifecycleRow, Lifecycles, Links, LinksRow, Profiles, ProfilesRow, Rejects, RejectsRow, Rows,
+    Sessions, SessionsRow, Table, Triages, UsageRow, Usages, uid_texts as texts,
 };
 use crate::model::{
-    AuditEvent, Change, Confidence, Day, Finding, Micros, Piece, Position, Reject, SourceGap,
-    Statement, Triage, Uid, sha256,
+    AuditEvent, Change, Confidence, Day, Finding, Micros, Piece, Position, Reject, SourceGap, Uid,
+    sha256,
 };
 
 /// A rejected record keeps at most this much of itself: enough to see what it is, too little to fill the lake.
@@ -45,6 +45,8 @@ struct CoverageCount {
 #[derive(Debug, Default)]
 pub(super) struct RowSet {
     amendments: Amendments,
+    pub(super) approvals: Approvals,
+    pub(super) attestations: Attestations,
     coverage: Coverage,
     credentials: Credentials,
     finding_events: FindingEvents,
@@ -52,9 +54,10 @@ pub(super) struct RowSet {
     pub(super) identities: Identities,
     lifecycle: Lifecycles,
     links: Links,
+    profiles: Profiles,
     rejects: Rejects,
     sessions: Sessions,
-    triage: Triages,
+    pub(super) triage: Triages,
     usage: Usages,
     covered: HashMap<CoverageKey, CoverageCount, RandomState>,
 }
@@ -192,30 +195,6 @@ impl RowSet {
         });
     }
 
-    /// What somebody decided about a finding, and which values became normal by it.
-    pub(super) fn triage(&mut self, statement: &Statement, triage: &Triage, joined: &[String]) {
-        let observed: Vec<String> = triage
-            .observed
-            .iter()
-            .map(|observed| format!("{}={}", observed.dimension, observed.value))
-            .collect();
-        self.triage.push(&TriageRow {
-            statement_uid: &statement.uid,
-            decided_time: statement.at,
-            finding_uid: &triage.finding_uid,
-            revision: triage.revision,
-            detector: &triage.detector,
-            identity_uid: &triage.identity_uid,
-            decision: triage.decision.name(),
-            reason: &triage.reason,
-            author: &statement.author,
-            about: triage.about.as_deref(),
-            observed: observed.iter().map(String::as_str).collect(),
-            joined: joined.iter().map(String::as_str).collect(),
-            suppress_until: triage.until,
-        });
-    }
-
     /// A version of a credential.
     pub(super) fn credential(
         &mut self,
@@ -269,6 +248,26 @@ impl RowSet {
             first_seen_time: link.first_seen_at,
             last_seen_time: link.last_seen_at,
             events: link.events,
+        });
+    }
+
+    /// A value of the baseline of `identity` that changed on `day`.
+    pub(super) fn baseline(
+        &mut self,
+        identity: &Uid,
+        (dimension, value): (Dimension, &Uid),
+        stats: &ValueStats,
+        day: Day,
+    ) {
+        self.profiles.push(&ProfilesRow {
+            identity_uid: identity,
+            dimension: dimension.name(),
+            value,
+            as_of_date: day,
+            first_seen_time: stats.first_seen_at,
+            last_seen_time: stats.last_seen_at,
+            days_seen: stats.days.into(),
+            events: i64::try_from(stats.events).unwrap_or(i64::MAX),
         });
     }
 
@@ -363,9 +362,11 @@ impl RowSet {
 
     /// The builders in the order of `evidence::TABLES`, but for the two that [`EventRows`](super::EventRows) fills and for
     /// `epochs`, whose row only the ledger can write.
-    fn tables(&mut self) -> [&mut dyn Rows; 12] {
+    fn tables(&mut self) -> [&mut dyn Rows; 15] {
         [
             &mut self.amendments,
+            &mut self.approvals,
+            &mut self.attestations,
             &mut self.coverage,
             &mut self.credentials,
             &mut self.finding_events,
@@ -373,6 +374,7 @@ impl RowSet {
             &mut self.identities,
             &mut self.lifecycle,
             &mut self.links,
+            &mut self.profiles,
             &mut self.rejects,
             &mut self.sessions,
             &mut self.triage,

@@ -169,12 +169,13 @@ impl Engine {
             }
             Some((4, body)) => {
                 let written: form_4::Written = whole(body)?;
-                self.apply_written(form_5::Written::from(written).into());
+                self.apply_written(written.into());
                 self.peers.forgotten = true;
             }
             Some((3, body)) => {
                 let written: form_3::Written = whole(body)?;
-                self.apply_written(form_5::Written::from(written).into());
+                let written: form_5::Written = written.into();
+                self.apply_written(written.into());
                 self.peers.forgotten = true;
             }
             Some((&form, _)) => return Err(StateError::UnknownForm(form)),

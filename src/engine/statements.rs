@@ -10,7 +10,8 @@ use super::identity_rows::{Cause, kind_of_uid};
 use crate::correlate::{Dimension, KnownIdentity, Standing};
 use crate::detect::Snooze;
 use crate::model::{
-    Asset, Changes, Day, Decision, Facts, Kept, Micros, Stated, Statement, Target, Triage, Uid,
+    Approval, Asset, Attestation, Changes, Day, Decision, Facts, Kept, Micros, Stated, Statement,
+    Target, Triage, Uid,
 };
 
 /// How many decisions that others like a finding are not told are remembered. Beyond it the one that ends first goes.
@@ -107,6 +108,14 @@ impl Engine {
                     let names = names.get_or_insert_with(|| self.names());
                     self.inventory(statement, assets, names);
                 }
+                Stated::Attestations(attestations) => {
+                    let names = names.get_or_insert_with(|| self.names());
+                    self.attest(statement, attestations, names);
+                }
+                Stated::Approvals(approvals) => {
+                    let names = names.get_or_insert_with(|| self.names());
+                    self.approve(statement, approvals, names);
+                }
             }
         }
     }
@@ -118,12 +127,14 @@ impl Engine {
         if benign && let Some(profile) = self.profiles.get_mut(&identity) {
             for observed in &triage.observed {
                 let dimension = Dimension::named(&observed.dimension);
-                let Some(dimension) = dimension.filter(|one| Dimension::CONFIRMED.contains(one))
-                else {
+                let Some(dimension) = dimension.filter(|one| one.confirmable()) else {
                     continue;
                 };
                 let value = self.attributor.intern(&observed.value);
-                if profile.accept(dimension, &value, statement.at) {
+                if let Some(stats) = profile.accept(dimension, &value, statement.at) {
+                    let day = statement.at.day();
+                    self.rows
+                        .baseline(&identity, (dimension, &value), stats, day);
                     joined.push(format!("{}={}", observed.dimension, observed.value));
                 }
             }
@@ -203,6 +214,32 @@ impl Engine {
                 }
             }
         }
+    }
+
+    fn attest(&mut self, statement: &Statement, attestations: &[Attestation], names: &Names) {
+        for attestation in attestations {
+            for uid in self.meant_by(&attestation.identity, statement.at, names) {
+                self.rows.attestation(statement, attestation, &uid);
+            }
+        }
+    }
+
+    fn approve(&mut self, statement: &Statement, approvals: &[Approval], names: &Names) {
+        for approval in approvals {
+            let Some(identity) = &approval.identity else {
+                self.rows.approval(statement, approval, None);
+                continue;
+            };
+            for uid in self.meant_by(identity, statement.at, names) {
+                self.rows.approval(statement, approval, Some(&uid));
+            }
+        }
+    }
+
+    /// The identities that people mean by `name`; `name` itself where nobody is known by it.
+    fn meant_by(&mut self, name: &str, at: Micros, names: &Names) -> Vec<Uid> {
+        let name = self.attributor.intern(name);
+        self.meant(&name, at, names)
     }
 
     /// The identities that an inventory means by `name`. None for a name under which nobody acted so far: it is told once

@@ -6,6 +6,8 @@
 
 mod activity;
 mod amendments;
+mod approvals;
+mod attestations;
 mod canonical;
 mod column;
 mod coverage;
@@ -16,6 +18,7 @@ mod findings;
 mod identities;
 mod lifecycle;
 mod links;
+mod profiles;
 mod raw_events;
 mod rejects;
 mod sessions;
@@ -25,6 +28,8 @@ mod usage;
 
 pub use activity::{Activity, ActivityRow};
 pub use amendments::{Amendments, AmendmentsRow};
+pub use approvals::{Approvals, ApprovalsRow};
+pub use attestations::{Attestations, AttestationsRow};
 pub use canonical::{StoredRows, read_canonical};
 pub use coverage::{Coverage, CoverageRow};
 pub use credentials::{Credentials, CredentialsRow};
@@ -34,6 +39,7 @@ pub use findings::{Findings, FindingsRow};
 pub use identities::{Identities, IdentitiesRow};
 pub use lifecycle::{LifecycleRow, Lifecycles};
 pub use links::{Links, LinksRow};
+pub use profiles::{Profiles, ProfilesRow};
 pub use raw_events::{RawEvents, RawEventsRow};
 pub use rejects::{Rejects, RejectsRow};
 pub use sessions::{Sessions, SessionsRow};
@@ -42,9 +48,11 @@ pub use triage::{TriageRow, Triages};
 pub use usage::{UsageRow, Usages};
 
 /// Every table, alphabetically, but for `epochs`: its row is committed last, so it stands last.
-pub const TABLES: [&Table; 15] = [
+pub const TABLES: [&Table; 18] = [
     &activity::TABLE,
     &amendments::TABLE,
+    &approvals::TABLE,
+    &attestations::TABLE,
     &coverage::TABLE,
     &credentials::TABLE,
     &finding_events::TABLE,
@@ -52,6 +60,7 @@ pub const TABLES: [&Table; 15] = [
     &identities::TABLE,
     &lifecycle::TABLE,
     &links::TABLE,
+    &profiles::TABLE,
     &raw_events::TABLE,
     &rejects::TABLE,
     &sessions::TABLE,

@@ -24,26 +24,23 @@ impl Field {
     }
 }
 
+/// A column that holds any text, of the same name as what it says.
+macro_rules! text {
+    ($field:ident, $meaning:literal) => {
+        Field {
+            name: stringify!($field),
+            meaning: $meaning,
+            get: |facts| facts.$field.clone(),
+            set: |facts, text| set_text(&mut facts.$field, text),
+        }
+    };
+}
+
 /// Every column besides the identity's name.
 pub const FIELDS: [Field; 9] = [
-    Field {
-        name: "owner",
-        meaning: "who answers for it",
-        get: |facts| facts.owner.clone(),
-        set: |facts, text| set_text(&mut facts.owner, text),
-    },
-    Field {
-        name: "backup_owner",
-        meaning: "who does when the owner cannot",
-        get: |facts| facts.backup_owner.clone(),
-        set: |facts, text| set_text(&mut facts.backup_owner, text),
-    },
-    Field {
-        name: "purpose",
-        meaning: "what it is for",
-        get: |facts| facts.purpose.clone(),
-        set: |facts, text| set_text(&mut facts.purpose, text),
-    },
+    text!(owner, "who answers for it"),
+    text!(backup_owner, "who does when the owner cannot"),
+    text!(purpose, "what it is for"),
     Field {
         name: "criticality",
         meaning: "low, medium, high or critical: how much depends on it",
@@ -58,24 +55,9 @@ pub const FIELDS: [Field; 9] = [
             set_text(&mut facts.criticality, known)
         },
     },
-    Field {
-        name: "environment",
-        meaning: "where it works, like production or test",
-        get: |facts| facts.environment.clone(),
-        set: |facts, text| set_text(&mut facts.environment, text),
-    },
-    Field {
-        name: "vendor",
-        meaning: "the third party that uses it",
-        get: |facts| facts.vendor.clone(),
-        set: |facts, text| set_text(&mut facts.vendor, text),
-    },
-    Field {
-        name: "contract_scope",
-        meaning: "what that third party may do with it",
-        get: |facts| facts.contract_scope.clone(),
-        set: |facts, text| set_text(&mut facts.contract_scope, text),
-    },
+    text!(environment, "where it works, like production or test"),
+    text!(vendor, "the third party that uses it"),
+    text!(contract_scope, "what that third party may do with it"),
     Field {
         name: "expires",
         meaning: "when it is to be removed, a day or a time",
@@ -122,19 +104,9 @@ pub fn time(text: &str) -> Option<Micros> {
 
 /// That `name` is a column.
 pub(super) fn known(name: &str) -> Result<(), String> {
-    let names = || std::iter::once(IDENTITY).chain(FIELDS.iter().map(|field| field.name));
-    if names().any(|known| known == name) {
-        return Ok(());
-    }
-    let near = names().min_by_key(|known| strsim::damerau_levenshtein(known, name));
-    let near = near.filter(|known| strsim::damerau_levenshtein(known, name) <= 3);
-    Err(match near {
-        Some(near) => format!("unknown column `{name}`; did you mean `{near}`?"),
-        None => {
-            let all: Vec<&str> = names().collect();
-            format!("unknown column `{name}`; there are {}", all.join(", "))
-        }
-    })
+    let fields = FIELDS.iter().map(|field| (field.name, field.meaning));
+    let columns: Vec<_> = std::iter::once((IDENTITY, "")).chain(fields).collect();
+    super::form::one_of(name, &columns)
 }
 
 /// The asset in one row. Empty cells say nothing.

@@ -1,9 +1,12 @@
-//! What people know of identities, as files: owners, purposes, criticality. CSV with a header, or JSON as a list of objects or
-//! one object a line, with the same names.
+//! What people know of identities, as files: owners, purposes, criticality; what reviewers decided; which tickets allowed which
+//! change. CSV with a header, or JSON as a list of objects or one object a line, with the same names.
 //!
 //! A file is taken whole or not at all: every fault is told with its line, so that it can be mended at once.
 
+mod approvals;
 mod fields;
+mod form;
+mod reviews;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +15,11 @@ use thiserror::Error;
 
 use crate::model::Asset;
 
+pub use approvals::{COLUMNS as APPROVAL_COLUMNS, approvals};
 pub use fields::{FIELDS, Field, time};
+pub use reviews::{COLUMNS as REVIEW_COLUMNS, reviews, verdict};
+
+use form::{Form, Row};
 
 /// Why a file cannot be taken.
 #[derive(Debug, Error)]
@@ -33,139 +40,49 @@ pub enum InventoryError {
 /// A file that cannot be read, or every row that cannot be taken: unknown columns, values that are none, two rows that say
 /// different things about one identity.
 pub fn read(paths: &[impl AsRef<Path>]) -> Result<Vec<Asset>, InventoryError> {
-    let mut all = Vec::new();
-    let mut faults = Vec::new();
-    for path in paths {
-        let path = path.as_ref();
-        let shown = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| InventoryError::Io {
-            path: shown.clone(),
-            source,
-        })?;
-        match String::from_utf8(bytes) {
-            Ok(text) => read_text(&shown, &text, &mut all, &mut faults),
-            Err(_) => faults.push(format!("{shown}: not UTF-8 text")),
-        }
-    }
-    let assets = merged(all, &mut faults);
+    let (rows, mut faults) = ASSETS.read(paths)?;
+    let assets = merged(rows, &mut faults);
+    whole(assets, faults)
+}
+
+/// `found`, unless there was any fault.
+fn whole<T>(found: T, faults: Vec<String>) -> Result<T, InventoryError> {
     if faults.is_empty() {
-        Ok(assets)
+        Ok(found)
     } else {
         Err(InventoryError::Faults(faults))
     }
 }
 
-/// A row and where it stands.
-struct Row {
-    place: String,
-    asset: Asset,
-}
-
-fn read_text(path: &str, text: &str, rows: &mut Vec<Row>, faults: &mut Vec<String>) {
-    let text = text.trim_start_matches('\u{feff}');
-    let begin = text.trim_start().as_bytes().first();
-    let mut take = |line: u64, cells: Vec<(String, String)>| {
-        let place = format!("{path}:{line}");
-        match fields::asset(&cells) {
-            Ok(asset) => rows.push(Row { place, asset }),
-            Err(reason) => faults.push(format!("{place}: {reason}")),
-        }
-    };
-    let read = match begin {
-        Some(b'[' | b'{') => json(text, &mut take),
-        _ => table(text, &mut take),
-    };
-    if let Err((line, reason)) = read {
-        faults.push(format!("{path}:{line}: {reason}"));
-    }
-}
-
-/// Hands every row of a CSV file to `take`, with its line.
-fn table(
-    text: &str,
-    take: &mut impl FnMut(u64, Vec<(String, String)>),
-) -> Result<(), (u64, String)> {
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
-    let line = |error: &csv::Error| error.position().map_or(1, csv::Position::line);
-    let header = reader
-        .headers()
-        .map_err(|error| (line(&error), error.to_string()))?
-        .clone();
-    for column in &header {
-        fields::known(column).map_err(|reason| (1, reason))?;
-    }
-    if !header.iter().any(|column| column == fields::IDENTITY) {
-        let needed = format!("there is no column `{}`", fields::IDENTITY);
-        return Err((1, needed));
-    }
-    for row in reader.records() {
-        let row = row.map_err(|error| (line(&error), error.to_string()))?;
-        let at = row.position().map_or(1, csv::Position::line);
-        let cells = header.iter().zip(&row);
-        let cells = cells.map(|(name, cell)| (name.to_owned(), cell.to_owned()));
-        take(at, cells.collect());
-    }
-    Ok(())
-}
-
-/// The same for JSON: a list of objects, or objects one after the other.
-fn json(
-    text: &str,
-    take: &mut impl FnMut(u64, Vec<(String, String)>),
-) -> Result<(), (u64, String)> {
-    let listed = text.trim_start().starts_with('[');
-    let wrong = |error: serde_json::Error| (error.line() as u64, error.to_string());
-    let mut objects = Vec::new();
-    if listed {
-        objects = serde_json::from_str::<Vec<serde_json::Value>>(text).map_err(wrong)?;
-    } else {
-        for object in serde_json::Deserializer::from_str(text).into_iter() {
-            objects.push(object.map_err(wrong)?);
-        }
-    }
-    for (number, object) in (1..).zip(objects) {
-        let serde_json::Value::Object(members) = object else {
-            return Err((number, "not an object".to_owned()));
-        };
-        let mut cells = Vec::new();
-        for (name, value) in members {
-            fields::known(&name).map_err(|reason| (number, reason))?;
-            match value {
-                serde_json::Value::Null => (),
-                serde_json::Value::String(text) => cells.push((name, text)),
-                serde_json::Value::Number(number) => cells.push((name, number.to_string())),
-                _ => return Err((number, format!("`{name}` is neither a text nor a number"))),
-            }
-        }
-        take(number, cells);
-    }
-    Ok(())
-}
+/// What an inventory's file says, row by row.
+const ASSETS: Form<Asset> = Form {
+    known: fields::known,
+    needed: &[fields::IDENTITY],
+    row: fields::asset,
+};
 
 /// One asset for each identity. Rows about the same one may add to each other and may not contradict each other.
-fn merged(rows: Vec<Row>, faults: &mut Vec<String>) -> Vec<Asset> {
-    let mut assets: BTreeMap<String, Row> = BTreeMap::new();
+fn merged(rows: Vec<Row<Asset>>, faults: &mut Vec<String>) -> Vec<Asset> {
+    let mut assets: BTreeMap<String, Row<Asset>> = BTreeMap::new();
     for row in rows {
-        let Some(first) = assets.get_mut(&row.asset.identity) else {
-            assets.insert(row.asset.identity.clone(), row);
+        let Some(first) = assets.get_mut(&row.told.identity) else {
+            assets.insert(row.told.identity.clone(), row);
             continue;
         };
         for field in FIELDS {
-            let (one, other) = (field.get(&first.asset.facts), field.get(&row.asset.facts));
+            let (one, other) = (field.get(&first.told.facts), field.get(&row.told.facts));
             if let (Some(one), Some(other)) = (one, other)
                 && one != other
             {
                 faults.push(format!(
                     "{}: `{}` of {} is {other:?}, but {} says {one:?}",
-                    row.place, field.name, row.asset.identity, first.place
+                    row.place, field.name, row.told.identity, first.place
                 ));
             }
         }
-        first.asset.facts.update(&row.asset.facts);
+        first.told.facts.update(&row.told.facts);
     }
-    assets.into_values().map(|row| row.asset).collect()
+    assets.into_values().map(|row| row.told).collect()
 }
 
 #[cfg(test)]
@@ -174,7 +91,7 @@ mod tests {
 
     fn read_one(text: &str) -> (Vec<Asset>, Vec<String>) {
         let (mut rows, mut faults) = (Vec::new(), Vec::new());
-        read_text("file", text, &mut rows, &mut faults);
+        ASSETS.read_text("file", text, &mut rows, &mut faults);
         (merged(rows, &mut faults), faults)
     }
 

@@ -35,7 +35,9 @@ pub use record::{
 };
 pub use reject::{Ignored, Reject, RejectCode};
 pub use rule::RuleHit;
-pub use statement::{Asset, Decision, Facts, Observed, Stated, Statement, Triage};
+pub use statement::{
+    Approval, Asset, Attestation, Decision, Facts, Observed, Stated, Statement, Triage, Verdict,
+};
 pub use tie::{LinkKind, Tie};
 pub use time::{Day, Micros};
 pub use tracked::Tracked;

@@ -23,6 +23,66 @@ pub struct Statement {
 pub enum Stated {
     Triage(Triage),
     Inventory(Vec<Asset>),
+    Attestations(Vec<Attestation>),
+    Approvals(Vec<Approval>),
+}
+
+named! {
+    /// What a reviewer decided about an identity's access.
+    Verdict {
+        /// It stays as it is.
+        Keep = "keep",
+        /// It goes.
+        Revoke = "revoke",
+        /// It keeps some of it.
+        Reduce = "reduce",
+        /// It stays for a while although it should not.
+        Exception = "exception",
+    }
+}
+
+/// A decision about one identity's access.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attestation {
+    /// Canonical id, ARN, or id of an application or service principal.
+    pub identity: String,
+    pub verdict: Verdict,
+    pub reason: String,
+    /// The first day on which it does not hold any more.
+    pub until: Option<Day>,
+}
+
+impl Attestation {
+    /// That it says what a decision of its kind must say.
+    pub fn sound(&self) -> Result<(), String> {
+        if self.verdict != Verdict::Keep && self.reason.is_empty() {
+            return Err(format!("`reason` is needed for {}", self.verdict.name()));
+        }
+        if self.verdict == Verdict::Exception && self.until.is_none() {
+            return Err("`until` is needed for an exception".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A ticket that allowed a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    pub ticket: String,
+    /// Whom the change may touch, named as an inventory does; anybody if not said.
+    pub identity: Option<String>,
+    /// The change itself, where the ticket knows it.
+    pub event_uid: Option<String>,
+    /// What may be done, as `lifecycle.action` says it; anything if not said.
+    pub action: Option<String>,
+    pub summary: Option<String>,
+    pub approver: String,
+    pub approved_at: Micros,
+    /// From when until when the change may happen.
+    pub from: Option<Micros>,
+    pub until: Option<Micros>,
 }
 
 named! {

@@ -309,7 +309,12 @@ fn a_session_told_again_leaves_no_trace_of_the_first_word_in_lineage() {
     assert_eq!(identities, [by_arn.as_str(), by_id.as_str()], "{words:?}");
     let tied = rows("SELECT DISTINCT root_uid FROM lineage WHERE root_uid LIKE 'aws:role%'");
     let roots: Vec<&str> = tied.iter().map(|row| word(row, "root_uid")).collect();
-    assert_eq!(roots, [by_id]);
+    assert_eq!(roots, [by_id.clone()]);
+    // So does whoever asks what grew out of it.
+    let start = "start=ASIAEXAMPLERESIZE001";
+    let grown = lines(&["query", "session-descendants", "--data", &lake, "-p", start]).0;
+    let identities: Vec<&str> = grown.iter().map(|row| word(row, "identity_uid")).collect();
+    assert_eq!(identities, [by_id]);
 }
 
 #[test]

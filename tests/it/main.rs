@@ -28,6 +28,7 @@ mod pages;
 mod power_cut;
 mod rejects;
 mod reports;
+mod reviews;
 #[cfg(feature = "sigma")]
 mod rules;
 mod s3;

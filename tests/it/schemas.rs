@@ -159,3 +159,12 @@ fn tests_judge_with_the_thresholds_that_users_have() {
     let ours = super::estate::params().detect;
     assert_eq!(format!("{defaults:?}"), format!("{ours:?}"));
 }
+
+#[test]
+fn machines_are_those_that_sweeps_are_asked_about() {
+    let view = fs::read_to_string("queries/views/machine.sql").unwrap();
+    let list = view.split("kind IN (").nth(1).unwrap();
+    let list = list.split(')').next().unwrap();
+    let kinds: Vec<&str> = list.split('\'').skip(1).step_by(2).collect();
+    assert_eq!(kinds, keytrail::detect::sweep::KINDS);
+}

@@ -97,6 +97,33 @@ fn views_show_the_latest_word() {
     );
 }
 
+/// Counted anew from the events, each value of three dimensions was new once and then seen on twice as many days.
+#[test]
+fn baselines_are_what_the_events_say() {
+    for (dimension, column) in [
+        ("operation", "operation"),
+        ("region", "region"),
+        ("acts_as", "acting_uid"),
+    ] {
+        let sql = format!(
+            "WITH seen AS (SELECT nhi_uid AS identity_uid, {column} AS value, event_date, count(*) AS events, \
+             min(event_time) AS first FROM events WHERE nhi_uid IS NOT NULL AND {column} IS NOT NULL \
+             AND actor_type NOT IN ('human', 'provider', 'anonymous') GROUP BY 1, 2, 3), \
+             days AS (SELECT *, row_number() OVER one AS day, min(first) OVER one AS began FROM seen \
+             WINDOW one AS (PARTITION BY identity_uid, value ORDER BY event_date)), \
+             expected AS (SELECT * FROM days WHERE day IN (1, 2, 4, 8, 16, 32)), \
+             told AS (SELECT * FROM profiles WHERE dimension = '{dimension}') \
+             SELECT count(*) AS rows, sum(CASE WHEN t.as_of_date = e.event_date AND t.first_seen_time = e.began \
+             AND t.last_seen_time = e.first THEN 0 ELSE 1 END) AS other FROM told t \
+             FULL JOIN expected e ON t.identity_uid = e.identity_uid AND t.value = e.value AND t.days_seen = e.day"
+        );
+        let answer = text(&sql, Format::Csv).unwrap();
+        let (rows, other) = answer.lines().nth(1).unwrap().split_once(',').unwrap();
+        assert!(rows.parse::<u64>().unwrap() > 100, "{dimension}: {answer}");
+        assert_eq!(other, "0", "{dimension}");
+    }
+}
+
 #[test]
 fn a_finding_names_its_events_and_its_query_finds_them() {
     let findings = text(
