@@ -309,7 +309,7 @@ fn a_session_told_again_leaves_no_trace_of_the_first_word_in_lineage() {
     assert_eq!(identities, [by_arn.as_str(), by_id.as_str()], "{words:?}");
     let tied = rows("SELECT DISTINCT root_uid FROM lineage WHERE root_uid LIKE 'aws:role%'");
     let roots: Vec<&str> = tied.iter().map(|row| word(row, "root_uid")).collect();
-    assert_eq!(roots, [by_id.clone()]);
+    assert_eq!(roots, std::slice::from_ref(&by_id));
     // So does whoever asks what grew out of it.
     let start = "start=ASIAEXAMPLERESIZE001";
     let grown = lines(&["query", "session-descendants", "--data", &lake, "-p", start]).0;
