@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::state::{state, statement};
+use super::state::{Said, listed};
 use super::{Exit, Global, Lake, Output, block_on, print_sql};
-use crate::inventory::{self, APPROVAL_COLUMNS, FIELDS, InventoryError};
+use crate::inventory::{self, APPROVAL_COLUMNS, InventoryError};
 use crate::model::{Asset, Micros, Stated};
 
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ enum What {
     #[command(after_help = columns())]
     Import(Import),
     /// Take over tickets that allowed changes: CSV with a header, or JSON objects with the same names
-    #[command(after_help = ticket_columns())]
+    #[command(after_help = format!("Columns:\n{}", listed(&APPROVAL_COLUMNS)))]
     Tickets(Import),
     /// Every identity that the inventory knows, with what it says
     List(Asked),
@@ -35,14 +35,8 @@ struct Import {
     /// Files to read
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Since when it holds, a day or a time; now unless given
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    as_of: Option<Micros>,
-    /// Who says so; the user that runs this program unless given
-    #[arg(long, value_name = "NAME")]
-    by: Option<String>,
     #[command(flatten)]
-    lake: Lake,
+    said: Said,
 }
 
 #[derive(Debug, Args)]
@@ -55,21 +49,8 @@ struct Asked {
 
 /// The columns of a file, for the help.
 fn columns() -> String {
-    let mut text = "Columns:\n  identity        canonical id, ARN, or id of an application or service principal\n"
-        .to_owned();
-    for field in FIELDS {
-        text += &format!("  {:<15} {}\n", field.name, field.meaning);
-    }
-    text + "\nAn empty cell says nothing: what an earlier import said stays."
-}
-
-/// The columns of a file of tickets, for the help.
-fn ticket_columns() -> String {
-    let mut text = "Columns:\n".to_owned();
-    for (name, meaning) in APPROVAL_COLUMNS {
-        text += &format!("  {name:<10} {meaning}\n");
-    }
-    text
+    let columns = listed(&inventory::columns());
+    format!("Columns:\n{columns}\nAn empty cell says nothing: what an earlier import said stays.")
 }
 
 /// Why files are not taken, with the exit code.
@@ -126,26 +107,18 @@ impl Inventory {
             What::Import(import) => {
                 let assets = read(&import.files)?;
                 let count = format!("{} identities of the inventory", assets.len());
-                import.state(global, Stated::Inventory(assets), &count)
+                import.said.state(global, Stated::Inventory(assets), &count)
             }
             What::Tickets(import) => {
                 let tickets = inventory::approvals(&import.files).map_err(told)?;
                 let count = format!("{} tickets", tickets.len());
-                import.state(global, Stated::Approvals(tickets), &count)
+                import
+                    .said
+                    .state(global, Stated::Approvals(tickets), &count)
             }
             What::List(asked) => asked.run(&list()),
             What::Lint(asked) => asked.run(&lint()),
         }
-    }
-}
-
-impl Import {
-    fn state(self, global: &Global, what: Stated, done: &str) -> Result<()> {
-        let statement = statement(what, self.as_of, self.by);
-        if state(global, &self.lake.data, &statement)? {
-            global.say(done);
-        }
-        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{Lake, Output, block_on, print_sql};
-use crate::query::{QueryError, Question, bind, questions};
+use crate::query::{QueryError, Question, bind, question, questions};
 
 #[derive(Debug, Args)]
 pub(super) struct Query {
@@ -32,27 +32,23 @@ struct OptionalLake {
 
 impl Query {
     pub(super) fn run(self) -> Result<()> {
-        let questions = questions()?;
         let mut out = std::io::stdout();
         let Some(name) = &self.name else {
-            for question in &questions {
+            for question in &questions()? {
                 print_question(question, &mut out)?;
             }
             return Ok(());
         };
-        let question = questions
-            .iter()
-            .find(|question| question.name == *name)
-            .ok_or_else(|| unknown(name, &questions))?;
+        let question = question(name)?;
         let Some(data) = self.lake.data else {
-            print_question(question, &mut out)?;
+            print_question(&question, &mut out)?;
             return Err(
                 QueryError::Question("--data says of which lake to ask it".to_owned()).into(),
             );
         };
         let lake = Lake { data };
         let given: BTreeMap<String, String> = self.params.into_iter().collect();
-        let sql = bind(question, &given)?;
+        let sql = bind(&question, &given)?;
         for caveat in &question.caveats {
             eprintln!("note: {caveat}");
         }
@@ -78,17 +74,6 @@ fn print_question(question: &Question, out: &mut impl Write) -> std::io::Result<
         writeln!(out, "    controls: {}", question.controls.join(", "))?;
     }
     Ok(())
-}
-
-fn unknown(name: &str, questions: &[Question]) -> QueryError {
-    let nearest = questions
-        .iter()
-        .map(|question| (strsim::jaro_winkler(name, &question.name), &question.name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, name)| format!("; did you mean {name}?"));
-    QueryError::Question(format!(
-        "there is no question {name:?}{nearest} `keytrail query` lists them"
-    ))
 }
 
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {

@@ -1,14 +1,16 @@
 //! `keytrail review`: what is decided about the access of identities.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::state::{state, statement};
+use super::state::{Said, listed};
 use super::{Exit, Global, Lake, Output, block_on, print_sql};
 use crate::inventory::{self, REVIEW_COLUMNS};
-use crate::model::{Attestation, Day, Micros, Stated, Verdict};
+use crate::model::{Attestation, Day, Micros, ReviewDecision, Stated};
+use crate::query::{bind, question};
 
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:
@@ -48,8 +50,8 @@ struct Decide {
     /// Canonical id, ARN, or id of an application or service principal
     identity: String,
     /// keep, revoke, reduce or exception
-    #[arg(long, value_name = "DECISION", value_parser = inventory::verdict)]
-    decision: Verdict,
+    #[arg(long, value_name = "DECISION", value_parser = ReviewDecision::parse)]
+    decision: ReviewDecision,
     /// Why; needed for whatever is not keep
     #[arg(
         long,
@@ -65,19 +67,6 @@ struct Decide {
     said: Said,
 }
 
-/// Who says something, when, and to which lake.
-#[derive(Debug, Args)]
-struct Said {
-    /// When it was decided, a day or a time; now unless given
-    #[arg(long, value_name = "TIME", value_parser = super::inventory::time)]
-    as_of: Option<Micros>,
-    /// Who decided; the user that runs this program unless given
-    #[arg(long, value_name = "NAME")]
-    by: Option<String>,
-    #[command(flatten)]
-    lake: Lake,
-}
-
 #[derive(Debug, Args)]
 struct List {
     /// Those that hold and those that are done, too
@@ -91,11 +80,8 @@ struct List {
 
 /// The columns of a sheet, for the help.
 fn columns() -> String {
-    let mut text = "Columns that are read:\n".to_owned();
-    for (name, meaning) in REVIEW_COLUMNS {
-        text += &format!("  {name:<13} {meaning}\n");
-    }
-    text + "\nAll others are passed over."
+    let columns = listed(&REVIEW_COLUMNS);
+    format!("Columns that are read:\n{columns}\nAll others are passed over.")
 }
 
 fn day(text: &str) -> Result<Day, String> {
@@ -111,12 +97,12 @@ impl Review {
                     let text = "no row has a decision: fill in the column `decision`";
                     return Err(Exit(2, text.to_owned()).into());
                 }
-                import.said.state(global, decided)
+                state(import.said, global, decided)
             }
             What::Decide(decide) => {
                 let attestation = Attestation {
                     identity: decide.identity,
-                    verdict: decide.decision,
+                    decision: decide.decision,
                     reason: decide.why.trim().to_owned(),
                     until: decide.until,
                 };
@@ -126,31 +112,20 @@ impl Review {
                         .replace("`until`", "--until")
                 };
                 sound.map_err(|text| Exit(2, told(text)))?;
-                decide.said.state(global, vec![attestation])
+                state(decide.said, global, vec![attestation])
             }
             What::List(list) => {
-                let wanted = if list.all {
-                    ""
-                } else {
-                    "WHERE state NOT IN ('holds', 'done')"
-                };
-                let sql = format!(
-                    "SELECT state, identity_uid, display_name, owner, decision, reason, author, attested_time, due_date, \
-                     risk_tier FROM attestation {wanted} ORDER BY state, due_date NULLS FIRST, identity_uid"
-                );
+                let all = if list.all { "yes" } else { "no" };
+                let given = BTreeMap::from([("all".to_owned(), all.to_owned())]);
+                let sql = bind(&question("reviews")?, &given)?;
                 block_on(print_sql(&list.lake.data, &sql, list.output.format()))
             }
         }
     }
 }
 
-impl Said {
-    fn state(self, global: &Global, decided: Vec<Attestation>) -> Result<()> {
-        let count = decided.len();
-        let told = statement(Stated::Attestations(decided), self.as_of, self.by);
-        if state(global, &self.lake.data, &told)? {
-            global.say(format_args!("{count} decisions about access"));
-        }
-        Ok(())
-    }
+/// States what was decided.
+fn state(said: Said, global: &Global, decided: Vec<Attestation>) -> Result<()> {
+    let done = format!("{} decisions about access", decided.len());
+    said.state(global, Stated::Attestations(decided), &done)
 }

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use clap::Args;
 
 use super::replay::settings;
-use super::{Exit, Global};
+use super::{Exit, Global, Lake};
 use crate::lake::{self, Found, Inbox, Watch};
 use crate::model::{Micros, Stated, Statement, hex, sha256};
 use crate::pipeline::{self, Settings};
@@ -22,6 +23,38 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A lease that did not change for so many of its spans belongs to a writer that died: a standby would be there by now.
 const SPANS: u32 = 2;
+
+/// Who says something, since when it holds, and to which lake.
+#[derive(Debug, Args)]
+pub(super) struct Said {
+    /// Since when it holds, a day or a time; now unless given
+    #[arg(long, value_name = "TIME", value_parser = super::inventory::time)]
+    as_of: Option<Micros>,
+    /// Who says so; the user that runs this program unless given
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    #[command(flatten)]
+    lake: Lake,
+}
+
+impl Said {
+    /// States `what` and says `done` once the lake has it.
+    pub(super) fn state(self, global: &Global, what: Stated, done: &str) -> Result<()> {
+        let statement = statement(what, self.as_of, self.by);
+        if state(global, &self.lake.data, &statement)? {
+            global.say(done);
+        }
+        Ok(())
+    }
+}
+
+/// Names of columns and what they mean, for a help.
+pub(super) fn listed(columns: &[(&str, &str)]) -> String {
+    let lines = columns.iter();
+    lines
+        .map(|(name, meaning)| format!("  {name:<15} {meaning}\n"))
+        .collect()
+}
 
 /// A statement that is made now by `author`, or by whoever runs this program.
 pub(super) fn statement(what: Stated, at: Option<Micros>, author: Option<String>) -> Statement {

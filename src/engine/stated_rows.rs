@@ -2,7 +2,7 @@
 
 use super::rows::RowSet;
 use crate::evidence::{ApprovalsRow, AttestationsRow, TriageRow};
-use crate::model::{Approval, Attestation, Statement, Triage, Uid};
+use crate::model::{Action, Approval, Attestation, Statement, Triage, Uid};
 
 impl RowSet {
     /// What somebody decided about a finding, and which values became normal by it.
@@ -40,14 +40,14 @@ impl RowSet {
             statement_uid: &statement.uid,
             attested_time: statement.at,
             identity_uid: identity,
-            decision: attestation.verdict.name(),
+            decision: attestation.decision.name(),
             reason: &attestation.reason,
             author: &statement.author,
             until: attestation.until,
         });
     }
 
-    /// A ticket that allows to change `identity`, or whomever.
+    /// A ticket that allows to change `identity`, or the change that it names.
     pub(super) fn approval(
         &mut self,
         statement: &Statement,
@@ -60,7 +60,7 @@ impl RowSet {
             ticket: &approval.ticket,
             identity_uid: identity.map(AsRef::as_ref),
             event_uid: approval.event_uid.as_deref(),
-            action: approval.action.as_deref(),
+            action: approval.action.map(Action::name),
             summary: approval.summary.as_deref(),
             approver: &approval.approver,
             approved_time: approval.approved_at,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::form::{Form, cell, one_of};
 use super::{InventoryError, time, whole};
-use crate::model::{Approval, Micros};
+use crate::model::{Action, Approval, Micros};
 
 /// The columns of a file, with their meaning.
 pub const COLUMNS: [(&str, &str); 9] = [
@@ -13,7 +13,7 @@ pub const COLUMNS: [(&str, &str); 9] = [
     ("approved", "when, a day or a time"),
     (
         "identity",
-        "whose change it allows, named as in an inventory; anybody's if empty",
+        "whose change it allows, named as in an inventory; needed unless `event_uid` names the change",
     ),
     (
         "action",
@@ -40,18 +40,6 @@ const TICKETS: Form<Approval> = Form {
     row,
 };
 
-/// The actions of `lifecycle`.
-const ACTIONS: [&str; 8] = [
-    "create",
-    "delete",
-    "disable",
-    "enable",
-    "grant",
-    "revoke",
-    "rotate",
-    "trust_change",
-];
-
 /// What the files at `paths` say.
 ///
 /// # Errors
@@ -73,15 +61,7 @@ fn row(cells: &[(String, String)]) -> Result<Approval, String> {
         })
     };
     let optional = |name: &str| cell(cells, name).map(|text| moment(name, text)).transpose();
-    let action = maybe("action");
-    if let Some(action) = &action
-        && !ACTIONS.contains(&action.as_str())
-    {
-        return Err(format!(
-            "`action` is none of {}: {action:?}",
-            ACTIONS.join(", ")
-        ));
-    }
+    let action = cell(cells, "action").map(action).transpose()?;
     let approval = Approval {
         ticket: needed("ticket")?.to_owned(),
         identity: maybe("identity"),
@@ -97,6 +77,14 @@ fn row(cells: &[(String, String)]) -> Result<Approval, String> {
         return Err("a ticket names an identity or an event, or it allows everything".to_owned());
     }
     Ok(approval)
+}
+
+fn action(text: &str) -> Result<Action, String> {
+    let known = Action::ALL.into_iter().find(|one| one.name() == text);
+    known.ok_or_else(|| {
+        let names = Action::ALL.map(Action::name);
+        format!("`action` is none of {}: {text:?}", names.join(", "))
+    })
 }
 
 #[cfg(test)]
@@ -116,7 +104,7 @@ mod tests {
              CHG-7,ines,2026-11-01,aws:user:AIDA,rotate,2026-11-03\n",
         );
         assert!(faults.is_empty(), "{faults:?}");
-        assert_eq!(tickets[0].action.as_deref(), Some("rotate"));
+        assert_eq!(tickets[0].action, Some(Action::Rotate));
         assert_eq!(tickets[0].from, None);
         for (row, fault) in [
             ("CHG-7,,2026-11-01,a,,", "file:2: `approver` is empty"),

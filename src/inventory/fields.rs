@@ -9,17 +9,17 @@ const CRITICALITIES: [&str; 4] = ["low", "medium", "high", "critical"];
 
 /// A column besides the identity's name.
 #[derive(Clone, Copy, Debug)]
-pub struct Field {
-    pub name: &'static str,
+pub(super) struct Field {
+    pub(super) name: &'static str,
     /// What it holds, for people who write one.
-    pub meaning: &'static str,
+    meaning: &'static str,
     get: fn(&Facts) -> Option<String>,
     set: fn(&mut Facts, &str) -> Result<(), String>,
 }
 
 impl Field {
     /// What `facts` says in this column.
-    pub fn get(&self, facts: &Facts) -> Option<String> {
+    pub(super) fn get(&self, facts: &Facts) -> Option<String> {
         (self.get)(facts)
     }
 }
@@ -37,7 +37,7 @@ macro_rules! text {
 }
 
 /// Every column besides the identity's name.
-pub const FIELDS: [Field; 9] = [
+pub(super) const FIELDS: [Field; 9] = [
     text!(owner, "who answers for it"),
     text!(backup_owner, "who does when the owner cannot"),
     text!(purpose, "what it is for"),
@@ -102,11 +102,13 @@ pub fn time(text: &str) -> Option<Micros> {
     Some(Micros(begin.timestamp_micros()))
 }
 
-/// That `name` is a column.
-pub(super) fn known(name: &str) -> Result<(), String> {
+/// Every column with its meaning.
+pub fn columns() -> Vec<(&'static str, &'static str)> {
+    let identity = "canonical id, ARN, or id of an application or service principal";
     let fields = FIELDS.iter().map(|field| (field.name, field.meaning));
-    let columns: Vec<_> = std::iter::once((IDENTITY, "")).chain(fields).collect();
-    super::form::one_of(name, &columns)
+    std::iter::once((IDENTITY, identity))
+        .chain(fields)
+        .collect()
 }
 
 /// The asset in one row. Empty cells say nothing.

@@ -16,8 +16,8 @@ use thiserror::Error;
 use crate::model::Asset;
 
 pub use approvals::{COLUMNS as APPROVAL_COLUMNS, approvals};
-pub use fields::{FIELDS, Field, time};
-pub use reviews::{COLUMNS as REVIEW_COLUMNS, reviews, verdict};
+pub use fields::{columns, time};
+pub use reviews::{COLUMNS as REVIEW_COLUMNS, reviews};
 
 use form::{Form, Row};
 
@@ -56,7 +56,7 @@ fn whole<T>(found: T, faults: Vec<String>) -> Result<T, InventoryError> {
 
 /// What an inventory's file says, row by row.
 const ASSETS: Form<Asset> = Form {
-    known: fields::known,
+    known: |name| form::one_of(name, &fields::columns()),
     needed: &[fields::IDENTITY],
     row: fields::asset,
 };
@@ -69,7 +69,7 @@ fn merged(rows: Vec<Row<Asset>>, faults: &mut Vec<String>) -> Vec<Asset> {
             assets.insert(row.told.identity.clone(), row);
             continue;
         };
-        for field in FIELDS {
+        for field in fields::FIELDS {
             let (one, other) = (field.get(&first.told.facts), field.get(&row.told.facts));
             if let (Some(one), Some(other)) = (one, other)
                 && one != other

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::form::{Form, cell};
 use super::{InventoryError, time, whole};
-use crate::model::{Attestation, Verdict};
+use crate::model::{Attestation, ReviewDecision};
 
 /// The columns that are read of a sheet, with their meaning. It may have others: those that it came with.
 pub const COLUMNS: [(&str, &str); 4] = [
@@ -57,20 +57,11 @@ pub fn reviews(paths: &[impl AsRef<Path>]) -> Result<Vec<Attestation>, Inventory
     whole(all.collect(), faults)
 }
 
-/// The decision that is spelt so.
-pub fn verdict(text: &str) -> Result<Verdict, String> {
-    let known = Verdict::ALL.iter().find(|one| one.name() == text);
-    known.copied().ok_or_else(|| {
-        let names: Vec<&str> = Verdict::ALL.iter().map(|one| one.name()).collect();
-        format!("one of {} is needed", names.join(", "))
-    })
-}
-
 fn row(cells: &[(String, String)]) -> Result<Option<Attestation>, String> {
     let Some(decision) = cell(cells, "decision") else {
         return Ok(None);
     };
-    let verdict = verdict(&decision.to_ascii_lowercase())
+    let decision = ReviewDecision::parse(&decision.to_ascii_lowercase())
         .map_err(|reason| format!("`decision`: {reason}: {decision:?}"))?;
     let identity = cell(cells, "identity_uid").ok_or("`identity_uid` is empty")?;
     let reason = cell(cells, "reason").unwrap_or_default();
@@ -84,7 +75,7 @@ fn row(cells: &[(String, String)]) -> Result<Option<Attestation>, String> {
     };
     let attestation = Attestation {
         identity: identity.to_owned(),
-        verdict,
+        decision,
         reason: reason.to_owned(),
         until,
     };
@@ -113,9 +104,16 @@ mod tests {
         assert!(faults.is_empty(), "{faults:?}");
         let told: Vec<_> = rows
             .iter()
-            .map(|row| row.as_ref().map(|one| one.verdict))
+            .map(|row| row.as_ref().map(|one| one.decision))
             .collect();
-        assert_eq!(told, [Some(Verdict::Revoke), Some(Verdict::Keep), None]);
+        assert_eq!(
+            told,
+            [
+                Some(ReviewDecision::Revoke),
+                Some(ReviewDecision::Keep),
+                None
+            ]
+        );
     }
 
     #[test]

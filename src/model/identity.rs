@@ -24,6 +24,19 @@ macro_rules! named {
 
             /// Every value, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The value that rows spell so.
+            ///
+            /// # Errors
+            ///
+            /// A sentence with every spelling that there is.
+            pub fn parse(text: &str) -> Result<Self, String> {
+                let known = Self::ALL.iter().find(|one| one.name() == text);
+                known.copied().ok_or_else(|| {
+                    let names: Vec<&str> = Self::ALL.iter().map(|one| one.name()).collect();
+                    format!("one of {} is needed", names.join(", "))
+                })
+            }
         }
     };
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::identity::named;
-use super::{Day, Micros};
+use super::{Action, Day, Micros};
 
 /// One statement of one person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub enum Stated {
 
 named! {
     /// What a reviewer decided about an identity's access.
-    Verdict {
+    ReviewDecision {
         /// It stays as it is.
         Keep = "keep",
         /// It goes.
@@ -47,7 +47,7 @@ named! {
 pub struct Attestation {
     /// Canonical id, ARN, or id of an application or service principal.
     pub identity: String,
-    pub verdict: Verdict,
+    pub decision: ReviewDecision,
     pub reason: String,
     /// The first day on which it does not hold any more.
     pub until: Option<Day>,
@@ -56,10 +56,10 @@ pub struct Attestation {
 impl Attestation {
     /// That it says what a decision of its kind must say.
     pub fn sound(&self) -> Result<(), String> {
-        if self.verdict != Verdict::Keep && self.reason.is_empty() {
-            return Err(format!("`reason` is needed for {}", self.verdict.name()));
+        if self.decision != ReviewDecision::Keep && self.reason.is_empty() {
+            return Err(format!("`reason` is needed for {}", self.decision.name()));
         }
-        if self.verdict == Verdict::Exception && self.until.is_none() {
+        if self.decision == ReviewDecision::Exception && self.until.is_none() {
             return Err("`until` is needed for an exception".to_owned());
         }
         Ok(())
@@ -71,12 +71,12 @@ impl Attestation {
 #[serde(deny_unknown_fields)]
 pub struct Approval {
     pub ticket: String,
-    /// Whom the change may touch, named as an inventory does; anybody if not said.
+    /// Whom the change may touch, named as an inventory does. A ticket says this, or names the change.
     pub identity: Option<String>,
-    /// The change itself, where the ticket knows it.
+    /// The log's id of the change.
     pub event_uid: Option<String>,
-    /// What may be done, as `lifecycle.action` says it; anything if not said.
-    pub action: Option<String>,
+    /// What may be done; anything if not said.
+    pub action: Option<Action>,
     pub summary: Option<String>,
     pub approver: String,
     pub approved_at: Micros,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use output::{Format, csv_field, formatted, harmless, write};
-pub use questions::{Param, Question, bind, questions};
+pub use questions::{Param, Question, bind, question, questions};
 pub use session::{Session, views_sha256};
 
 /// Why a question has no answer.

@@ -109,6 +109,29 @@ fn param(head: &str, meaning: &str) -> Param {
     }
 }
 
+/// The question called `name`.
+///
+/// # Errors
+///
+/// That there is none, and which one may be meant.
+pub fn question(name: &str) -> Result<Question, QueryError> {
+    let mut questions = questions()?;
+    let place = questions.iter().position(|question| question.name == name);
+    let place = place.ok_or_else(|| unknown(name, &questions))?;
+    Ok(questions.swap_remove(place))
+}
+
+fn unknown(name: &str, questions: &[Question]) -> QueryError {
+    let nearest = questions
+        .iter()
+        .map(|question| (strsim::jaro_winkler(name, &question.name), &question.name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or_else(String::new, |(_, name)| format!("; did you mean {name}?"));
+    QueryError::Question(format!(
+        "there is no question {name:?}{nearest} `keytrail query` lists them"
+    ))
+}
+
 /// The question's SQL with its parameters put in as literals: numbers as numbers, everything else as quoted text.
 ///
 /// A literal cannot end a literal, so a value cannot become anything but a value.

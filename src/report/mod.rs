@@ -14,7 +14,7 @@ use arrow::datatypes::Int64Type;
 
 use crate::model::{hex, sha256};
 use crate::query::{
-    QueryError, Question, Session, bind, formatted, harmless, questions, views_sha256,
+    QueryError, Question, Session, bind, formatted, harmless, question, views_sha256,
 };
 
 pub use check::{Checked, Unread, compare, read};
@@ -39,9 +39,7 @@ pub struct Definition {
 impl Definition {
     /// The question whose answer it is.
     pub(crate) fn question(&self) -> Result<Question, QueryError> {
-        let mut all = questions()?.into_iter();
-        all.find(|question| question.name == self.question)
-            .ok_or_else(|| QueryError::Question(format!("there is no question {}", self.question)))
+        question(self.question)
     }
 }
 
@@ -321,12 +319,8 @@ mod tests {
 
     #[test]
     fn every_report_has_a_question_that_gives_what_it_needs() {
-        let questions = questions().unwrap();
         for definition in REPORTS {
-            let question = questions
-                .iter()
-                .find(|question| question.name == definition.question)
-                .unwrap();
+            let question = definition.question().unwrap();
             for column in definition.key.iter().chain([&definition.tally]) {
                 assert!(
                     question.sql.contains(column),

@@ -152,8 +152,11 @@ fn a_change_that_no_ticket_allows_is_told() {
         let shown = query(data, "unapproved-changes", &["days=4000", "approved=yes"]);
         assert_eq!(shown.len(), changes);
         let row = shown.into_iter().find(|row| row["event_uid"] == *event);
-        row.unwrap()["ticket"].clone()
+        let row = row.unwrap();
+        (row["ticket"].clone(), row["approver"].clone())
     };
+    let none = (Value::Null, Value::Null);
+    let by = |ticket: &str, approver: &str| (Value::from(ticket), Value::from(approver));
     // Another action, a time that was over, and one that had not begun.
     let other = if action == "rotate" {
         "delete"
@@ -169,18 +172,25 @@ fn a_change_that_no_ticket_allows_is_told() {
         ),
     );
     assert!(told.contains("3 tickets"), "{told}");
-    assert_eq!(ticket(&data), Value::Null);
-    take(
-        &data,
-        &format!("CHG-4,ines,2020-01-01,{identity},{action},,\n"),
-    );
-    assert_eq!(ticket(&data), "CHG-4");
+    assert_eq!(ticket(&data), none);
+    // Of two that allow it, the one that was approved first is named, and who approved that.
+    let two = |until: &str| {
+        format!(
+            "CHG-4,ines,2020-01-01,{identity},{action},,{until}\n\
+             CHG-9,aaron,2020-01-02,{identity},{action},,{until}\n"
+        )
+    };
+    take(&data, &two(""));
+    assert_eq!(ticket(&data), by("CHG-4", "ines"));
     let left = query(&data, "unapproved-changes", &["days=4000"]);
     assert!(left.iter().all(|row| row["event_uid"] != *event));
+    // What is said of a ticket later takes the place of what was said before.
+    take(&data, &two("2020-01-03"));
+    assert_eq!(ticket(&data), none);
 
     // One that names the change itself.
     let named = tempfile::tempdir().unwrap();
     let data = own_lake(named.path());
     take(&data, &format!("CHG-5,tom,2020-01-01,,,{event},\n"));
-    assert_eq!(ticket(&data), "CHG-5");
+    assert_eq!(ticket(&data), by("CHG-5", "tom"));
 }

@@ -15,7 +15,7 @@ use crate::query::Session;
 pub(super) struct Triage {
     /// What it turned out to be: true_positive, benign, false_positive, in_progress or reopened. What was new about a benign
     /// one (a network, an operation, a region …) becomes normal for its identity
-    #[arg(long, value_name = "DECISION", required_if_eq("what", "triage"), value_parser = decision,
+    #[arg(long, value_name = "DECISION", required_if_eq("what", "triage"), value_parser = Decision::parse,
         help_heading = "Triage")]
     decision: Option<Decision>,
     /// Why
@@ -32,14 +32,6 @@ pub(super) struct Triage {
     /// Who decides; the user that runs this program unless given
     #[arg(long, value_name = "NAME", help_heading = "Triage")]
     by: Option<String>,
-}
-
-fn decision(text: &str) -> Result<Decision, String> {
-    let known = Decision::ALL.iter().find(|one| one.name() == text);
-    known.copied().ok_or_else(|| {
-        let names: Vec<&str> = Decision::ALL.iter().map(|one| one.name()).collect();
-        format!("one of {} is needed", names.join(", "))
-    })
 }
 
 fn day(text: &str) -> Result<Day, String> {
