@@ -98,7 +98,7 @@ impl ReportCommand {
                 let text = if named.is_some() {
                     "--format is another form than the name of the file says"
                 } else {
-                    "the name of the file must end in .md, .html, .csv or .json"
+                    "the name of the file must end in .md, .html, .csv, .json or .xlsx"
                 };
                 Err(Exit(2, format!("{text}: it could not be verified")).into())
             }
@@ -129,14 +129,15 @@ impl ReportCommand {
     }
 
     fn write(&self, global: &Global, document: &Document, form: Form) -> Result<()> {
-        let text = render(document, form);
+        let rendered = |form| render(document, form).map_err(|error| Exit(2, error));
+        let bytes = rendered(form)?;
         let Some(path) = &self.output else {
-            std::io::stdout().write_all(text.as_bytes())?;
+            std::io::stdout().write_all(&bytes)?;
             return Ok(());
         };
-        std::fs::write(path, text)?;
-        if form == Form::Csv {
-            std::fs::write(sidecar(path), render(document, Form::Json))?;
+        std::fs::write(path, bytes)?;
+        if form.needs_sidecar() {
+            std::fs::write(sidecar(path), rendered(Form::Json)?)?;
         }
         global.say(format_args!(
             "{}: {} rows as of epoch {}",

@@ -37,31 +37,33 @@ pub fn read(path: &Path) -> Result<Document, Unread> {
     let bytes = |path: &Path| {
         std::fs::read(path).map_err(|error| Unread::Io(format!("{}: {error}", path.display())))
     };
-    let form = Form::of(path)
-        .ok_or_else(|| Unread::Io(format!("{shown} is neither .md, .html, .csv nor .json")))?;
+    let form = Form::of(path).ok_or_else(|| {
+        Unread::Io(format!(
+            "{shown} is neither .md, .html, .csv, .json nor .xlsx"
+        ))
+    })?;
     let own = bytes(path)?;
-    let beside = match form {
-        Form::Csv => Some(bytes(&sidecar(path))?),
-        _ => None,
-    };
+    let beside = form.needs_sidecar().then(|| bytes(&sidecar(path)));
+    let beside = beside.transpose()?;
     checked(&shown.to_string(), &own, beside.as_deref(), form).map_err(Unread::Changed)
 }
 
 fn checked(shown: &str, own: &[u8], beside: Option<&[u8]>, form: Form) -> Result<Document, String> {
-    let text = std::str::from_utf8(own).map_err(|_| format!("{shown} is not text"))?;
     let document = match (form, beside) {
-        (Form::Md | Form::Html, _) => parse(&embedded(text).ok_or_else(|| {
+        (Form::Md | Form::Html, _) => parse(&embedded(own).ok_or_else(|| {
             format!("{shown} holds no report of Keytrail: its last line is missing or cut")
         })?)?,
         (_, Some(beside)) => parse(beside)?,
         (_, None) => parse(own)?,
     };
-    let again = render(&document, form);
-    if again != text {
-        return Err(format!(
-            "{shown}:{}: it is not what the report says there",
-            first_difference(&again, text)
-        ));
+    let again = render(&document, form)?;
+    if again != own {
+        let told = "it is not what the report says there";
+        return Err(if form == Form::Xlsx {
+            format!("{shown}: {told}; a workbook that was opened and saved is another one")
+        } else {
+            format!("{shown}:{}: {told}", first_difference(&again, own))
+        });
     }
     if rows_sha256(&document.columns, &document.rows) != document.provenance.rows_sha256 {
         return Err(format!(
@@ -124,17 +126,18 @@ fn parse(bytes: &[u8]) -> Result<Document, String> {
 }
 
 /// The report at the end of a text.
-fn embedded(text: &str) -> Option<Vec<u8>> {
+fn embedded(own: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(own).ok()?;
     let last = text.trim_end().lines().next_back()?;
     let encoded = last.strip_prefix(MARK)?.strip_suffix(MARK_END)?;
     STANDARD.decode(encoded).ok()
 }
 
 /// The line in which two texts first differ, from 1.
-fn first_difference(one: &str, other: &str) -> usize {
-    let same = one
-        .lines()
-        .zip(other.lines())
+fn first_difference(one: &[u8], other: &[u8]) -> usize {
+    let lines = |text| <[u8]>::split(text, |byte| *byte == b'\n');
+    let same = lines(one)
+        .zip(lines(other))
         .take_while(|(one, other)| one == other);
     same.count() + 1
 }

@@ -34,7 +34,7 @@ fn every_report_in_every_form_is_what_the_lake_says() {
     let dir = tempfile::tempdir().unwrap();
     let data = lake();
     for name in NAMES {
-        for form in ["md", "html", "csv", "json"] {
+        for form in ["md", "html", "csv", "json", "xlsx"] {
             let file = dir.path().join(format!("{name}.{form}"));
             let shown = file.display().to_string();
             done(&[
@@ -87,6 +87,15 @@ fn a_changed_cell_is_found() {
         let reason = verified(&file, &data).unwrap_err();
         assert!(reason.contains("review."), "{reason}");
     }
+    let file = dir.path().join("review.xlsx");
+    let shown = file.display().to_string();
+    done(&["report", "access-review", "--data", &data, "-o", &shown]);
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let reason = verified(&file, &data).unwrap_err();
+    assert!(reason.contains("review.xlsx"), "{reason}");
 }
 
 /// Who changes cells and hash alike makes a file that agrees with itself; the lake does not agree with it.
@@ -108,7 +117,7 @@ fn a_forged_report_is_found_by_the_lake() {
         forged["provenance"]["rows"] = Value::from(forged["rows"].as_array().unwrap().len());
         // As the program writes it: the order of members is part of the file.
         let document: keytrail::report::Document = serde_json::from_value(forged).unwrap();
-        let text = keytrail::report::render(&document, keytrail::report::Form::Json);
+        let text = keytrail::report::render(&document, keytrail::report::Form::Json).unwrap();
         fs::write(&file, text).unwrap();
         done(&["report", "verify", &shown]);
         verified(&file, &data).unwrap_err()

@@ -2,6 +2,7 @@
 
 mod html;
 mod markdown;
+mod xlsx;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,7 @@ pub enum Form {
     Html,
     Csv,
     Json,
+    Xlsx,
 }
 
 impl Form {
@@ -32,12 +34,18 @@ impl Form {
             "html" => Some(Self::Html),
             "csv" => Some(Self::Csv),
             "json" => Some(Self::Json),
+            "xlsx" => Some(Self::Xlsx),
             _ => None,
         }
     }
+
+    /// Whether the report lies in a file of its own [beside](sidecar) one of this form, which has no place for it.
+    pub const fn needs_sidecar(self) -> bool {
+        matches!(self, Self::Csv | Self::Xlsx)
+    }
 }
 
-/// The file beside a CSV that holds the report as JSON: a CSV has no place for it.
+/// The file beside a CSV or a workbook that holds the report as JSON.
 pub fn sidecar(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".report.json");
@@ -45,13 +53,19 @@ pub fn sidecar(path: &Path) -> PathBuf {
 }
 
 /// `document` as a file. The same document always gives the same bytes.
-pub fn render(document: &Document, form: Form) -> String {
-    match form {
+///
+/// # Errors
+///
+/// Why it cannot have that form: more rows than a sheet has.
+pub fn render(document: &Document, form: Form) -> Result<Vec<u8>, String> {
+    let text = match form {
         Form::Md => markdown::render(document) + &own(document),
         Form::Html => html::render(document) + &own(document),
         Form::Csv => csv(document),
         Form::Json => json(document) + "\n",
-    }
+        Form::Xlsx => return xlsx::render(document).map_err(|error| error.to_string()),
+    };
+    Ok(text.into_bytes())
 }
 
 fn json(document: &Document) -> String {
