@@ -69,6 +69,9 @@ pub mod query;
 #[cfg(feature = "shell")]
 pub mod report;
 
+#[cfg(feature = "postgres")]
+pub mod serve;
+
 #[cfg(feature = "shell")]
 pub mod cli;
 

@@ -20,6 +20,8 @@ mod review;
 #[cfg(feature = "sigma")]
 mod rules;
 mod run;
+#[cfg(feature = "postgres")]
+mod serve;
 mod simulate;
 mod sql;
 mod state;
@@ -39,6 +41,8 @@ use crate::ingest::{IngestError, Stop};
 use crate::lake::LakeError;
 use crate::pipeline::PipelineError;
 use crate::query::{Format, QueryError, Session};
+#[cfg(feature = "postgres")]
+use crate::serve::ServeError;
 use crate::telemetry;
 
 /// What each exit code means; the same list stands in the runbook.
@@ -65,7 +69,9 @@ const EXIT_CODES: &str = "Exit codes:
   keytrail query dormant-identities --data ./lake -p days=60
       ask a prepared question
   keytrail run --config keytrail.toml
-      Kafka → evidence, until stopped",
+      Kafka → evidence, until stopped
+  keytrail serve --config keytrail.toml
+      the lake for psql, Grafana and whatever else speaks PostgreSQL's protocol",
     after_help = EXIT_CODES
 )]
 struct Cli {
@@ -129,8 +135,23 @@ enum Command {
     /// Sigma rules of your own: which of them run, and whether they match their examples
     #[cfg(feature = "sigma")]
     Rules(rules::RulesCommand),
+    /// The lake for other tools: SQL over PostgreSQL's protocol, read-only
+    #[cfg(feature = "postgres")]
+    Serve(serve::Serve),
     /// Check, print or describe the configuration
     Config(config::ConfigCommand),
+}
+
+impl Command {
+    /// Whether it runs until it is stopped, so that what happens is its output.
+    const fn serves(&self) -> bool {
+        match self {
+            Self::Run(_) => true,
+            #[cfg(feature = "postgres")]
+            Self::Serve(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Which lake to read.
@@ -176,7 +197,7 @@ impl std::error::Error for Exit {}
 /// Runs the command line and gives the process's exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::start(cli.global.quiet || !matches!(cli.command, Command::Run(_)));
+    telemetry::start(cli.global.quiet || !cli.command.serves());
     let result = match cli.command {
         Command::Demo(command) => command.run(&cli.global),
         Command::Run(command) => command.run(&cli.global),
@@ -199,6 +220,8 @@ pub fn main() -> ExitCode {
         Command::Simulate(command) => command.run(&cli.global),
         #[cfg(feature = "sigma")]
         Command::Rules(command) => command.run(&cli.global),
+        #[cfg(feature = "postgres")]
+        Command::Serve(command) => command.run(&cli.global),
         Command::Config(command) => command.run(&cli.global),
     };
     match result {
@@ -243,6 +266,10 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         }
         if cause.is::<IngestError>() {
             return 4;
+        }
+        #[cfg(feature = "postgres")]
+        if let Some(error) = cause.downcast_ref::<ServeError>() {
+            return if error.configuration() { 3 } else { 4 };
         }
     }
     4

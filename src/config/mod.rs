@@ -6,6 +6,7 @@
 mod detect;
 mod load;
 mod rules;
+mod serve;
 mod span;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use detect::Detect;
 pub use load::{load, schema_json};
 #[cfg(feature = "sigma")]
 pub use rules::rule_files;
+pub use serve::{Role, Serve};
 pub use span::Span;
 
 /// Why a configuration is refused. Always the user's to mend: exit code 3.
@@ -61,6 +63,7 @@ pub struct Config {
     pub enrich: Enrich,
     pub integrity: Integrity,
     pub rejects: Rejects,
+    pub serve: Serve,
 }
 
 /// Where records come from.

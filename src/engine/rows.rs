@@ -11,8 +11,8 @@ use crate::correlate::{Dimension, KnownCredential, Link, Sighting, Usage, UsageK
 use crate::evidence::{
     Amendments, AmendmentsRow, Approvals, Attestations, Coverage, CoverageRow, Credentials,
     CredentialsRow, FindingEvents, FindingEventsRow, Findings, FindingsRow, Identities, Ledger,
-    LifecycleRow, Lifecycles, Links, LinksRow, Profiles, ProfilesRow, Rejects, RejectsRow, Rows,
-    Sessions, SessionsRow, Table, Triages, UsageRow, Usages, uid_texts as texts,
+    LifecycleRow, Lifecycles, Links, LinksRow, Profiles, ProfilesRow, QueryAudits, Rejects,
+    RejectsRow, Rows, Sessions, SessionsRow, Table, Triages, UsageRow, Usages, uid_texts as texts,
 };
 use crate::model::{
     AuditEvent, Change, Confidence, Day, Finding, Micros, Piece, Position, Reject, SourceGap, Uid,
@@ -55,6 +55,7 @@ pub(super) struct RowSet {
     lifecycle: Lifecycles,
     links: Links,
     profiles: Profiles,
+    pub(super) query_audit: QueryAudits,
     rejects: Rejects,
     sessions: Sessions,
     pub(super) triage: Triages,
@@ -362,7 +363,7 @@ impl RowSet {
 
     /// The builders in the order of `evidence::TABLES`, but for the two that [`EventRows`](super::EventRows) fills and for
     /// `epochs`, whose row only the ledger can write.
-    fn tables(&mut self) -> [&mut dyn Rows; 15] {
+    fn tables(&mut self) -> [&mut dyn Rows; 16] {
         [
             &mut self.amendments,
             &mut self.approvals,
@@ -375,6 +376,7 @@ impl RowSet {
             &mut self.lifecycle,
             &mut self.links,
             &mut self.profiles,
+            &mut self.query_audit,
             &mut self.rejects,
             &mut self.sessions,
             &mut self.triage,

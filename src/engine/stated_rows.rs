@@ -1,8 +1,8 @@
 //! Rows of what people stated: nothing of it comes from a log.
 
 use super::rows::RowSet;
-use crate::evidence::{ApprovalsRow, AttestationsRow, TriageRow};
-use crate::model::{Action, Approval, Attestation, Statement, Triage, Uid};
+use crate::evidence::{ApprovalsRow, AttestationsRow, QueryAuditRow, TriageRow};
+use crate::model::{Action, Approval, AskedQuery, Attestation, Statement, Triage, Uid};
 
 impl RowSet {
     /// What somebody decided about a finding, and which values became normal by it.
@@ -27,6 +27,24 @@ impl RowSet {
             joined: joined.iter().map(String::as_str).collect(),
             suppress_until: triage.until,
         });
+    }
+
+    /// What was asked through a server.
+    pub(super) fn queries(&mut self, statement: &Statement, queries: &[AskedQuery]) {
+        for asked in queries {
+            self.query_audit.push(&QueryAuditRow {
+                statement_uid: &statement.uid,
+                asked_time: statement.at,
+                author: &asked.user,
+                role: &asked.role,
+                surface: &asked.surface,
+                client: &asked.client,
+                application: asked.application.as_deref(),
+                as_of_epoch: asked.refused.is_none().then_some(asked.epoch),
+                sql: &asked.sql,
+                refused: asked.refused.as_deref(),
+            });
+        }
     }
 
     /// What a reviewer decided about `identity`.

@@ -104,6 +104,7 @@ impl Engine {
         for statement in statements {
             match &statement.what {
                 Stated::Triage(triage) => self.triage(statement, triage),
+                Stated::Queries(queries) => self.rows.queries(statement, queries),
                 Stated::Inventory(assets) => {
                     let names = names.get_or_insert_with(|| self.names());
                     self.inventory(statement, assets, names);

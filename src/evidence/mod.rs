@@ -19,6 +19,7 @@ mod identities;
 mod lifecycle;
 mod links;
 mod profiles;
+mod query_audit;
 mod raw_events;
 mod rejects;
 mod sessions;
@@ -40,6 +41,7 @@ pub use identities::{Identities, IdentitiesRow};
 pub use lifecycle::{LifecycleRow, Lifecycles};
 pub use links::{Links, LinksRow};
 pub use profiles::{Profiles, ProfilesRow};
+pub use query_audit::{QueryAuditRow, QueryAudits};
 pub use raw_events::{RawEvents, RawEventsRow};
 pub use rejects::{Rejects, RejectsRow};
 pub use sessions::{Sessions, SessionsRow};
@@ -48,7 +50,7 @@ pub use triage::{TriageRow, Triages};
 pub use usage::{UsageRow, Usages};
 
 /// Every table, alphabetically, but for `epochs`: its row is committed last, so it stands last.
-pub const TABLES: [&Table; 18] = [
+pub const TABLES: [&Table; 19] = [
     &activity::TABLE,
     &amendments::TABLE,
     &approvals::TABLE,
@@ -61,6 +63,7 @@ pub const TABLES: [&Table; 18] = [
     &lifecycle::TABLE,
     &links::TABLE,
     &profiles::TABLE,
+    &query_audit::TABLE,
     &raw_events::TABLE,
     &rejects::TABLE,
     &sessions::TABLE,

@@ -88,6 +88,12 @@ impl Inbox {
         })
     }
 
+    /// Whether anything lies in the inbox of the lake that `data` names.
+    pub fn waiting(data: &Path) -> Result<bool, LakeError> {
+        let names = store::names(&Place::of(data)?.join(DIR))?;
+        Ok(names.iter().any(|name| name.ends_with(".json")))
+    }
+
     /// What waits and no epoch took before, in the order in which it was stated.
     pub fn take(&mut self) -> Result<Taken, LakeError> {
         let mut found = Taken::default();

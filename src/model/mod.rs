@@ -36,8 +36,8 @@ pub use record::{
 pub use reject::{Ignored, Reject, RejectCode};
 pub use rule::RuleHit;
 pub use statement::{
-    Approval, Asset, Attestation, Decision, Facts, Observed, ReviewDecision, Stated, Statement,
-    Triage,
+    Approval, AskedQuery, Asset, Attestation, Decision, Facts, Observed, ReviewDecision, Stated,
+    Statement, Triage,
 };
 pub use tie::{LinkKind, Tie};
 pub use time::{Day, Micros};

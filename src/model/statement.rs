@@ -23,6 +23,7 @@ pub struct Statement {
 pub enum Stated {
     Triage(Triage),
     Inventory(Vec<Asset>),
+    Queries(Vec<AskedQuery>),
     Attestations(Vec<Attestation>),
     Approvals(Vec<Approval>),
 }
@@ -83,6 +84,26 @@ pub struct Approval {
     /// From when until when the change may happen.
     pub from: Option<Micros>,
     pub until: Option<Micros>,
+}
+
+/// A query that a server was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskedQuery {
+    /// Who had logged in.
+    pub user: String,
+    pub role: String,
+    /// By which way: `postgres`.
+    pub surface: String,
+    /// The client's address.
+    pub client: String,
+    /// What the client calls itself.
+    pub application: Option<String>,
+    /// The epoch as of which it was answered.
+    pub epoch: i64,
+    pub sql: String,
+    /// Why it was not answered.
+    pub refused: Option<String>,
 }
 
 named! {

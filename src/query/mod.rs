@@ -1,6 +1,7 @@
 //! SQL over evidence: read-only, one epoch, with the views and questions of `queries/`.
 
 mod output;
+mod published;
 mod questions;
 mod session;
 
@@ -10,7 +11,7 @@ use thiserror::Error;
 
 pub use output::{Format, csv_field, formatted, harmless, write};
 pub use questions::{Param, Question, bind, question, questions};
-pub use session::{Session, views_sha256};
+pub use session::{Access, CATALOG, Session, views_sha256};
 
 /// Why a question has no answer.
 #[derive(Debug, Error)]

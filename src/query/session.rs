@@ -6,24 +6,52 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::{col, lit};
-use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::logical_expr::{LogicalPlan, col, lit};
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, collect, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::{DFParser, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::Statement;
+use futures::{StreamExt, future, stream};
 
 use super::QueryError;
+use super::published::Published;
 use crate::evidence::{TABLES, Table};
 use crate::lake::{self, Place, TABLES_DIR};
 use crate::model::{Micros, hex, sha256};
 
 /// Memory that one query may use before it fails.
 const MEMORY_MAX: usize = 4 << 30;
+
+/// Name of the catalog in which the tables and views stand, in its schema `public`.
+pub const CATALOG: &str = "keytrail";
+
+/// What a session may take and see.
+#[derive(Clone, Copy, Debug)]
+pub struct Access {
+    /// Memory of its queries, in bytes.
+    pub memory_max: usize,
+    /// Tables that are not there for it.
+    pub hidden: &'static [&'static str],
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            memory_max: MEMORY_MAX,
+            hidden: &[],
+        }
+    }
+}
 
 /// The views, in the order in which they build on each other.
 const VIEWS: [(&str, &str); 11] = [
@@ -81,7 +109,7 @@ impl Session {
     ///
     /// That the lake has no such epoch, besides those of [`Session::open`].
     pub async fn open_as_of(data: &Path, epoch: i64) -> Result<Self, QueryError> {
-        let session = Self::open_until(&Place::of(data)?, epoch).await?;
+        let session = Self::open_until(&Place::of(data)?, epoch, Access::default()).await?;
         if epoch > 0 && session.epoch == epoch {
             return Ok(session);
         }
@@ -105,19 +133,25 @@ impl Session {
 
     /// Opens the lake at `root` as of its last published epoch.
     pub async fn open_at(root: &Place) -> Result<Self, QueryError> {
-        Self::open_until(root, i64::MAX).await
+        Self::open_for(root, Access::default()).await
     }
 
-    async fn open_until(root: &Place, until: i64) -> Result<Self, QueryError> {
+    /// The same for somebody who may see and take no more than `access` says.
+    pub async fn open_for(root: &Place, access: Access) -> Result<Self, QueryError> {
+        Self::open_until(root, i64::MAX, access).await
+    }
+
+    async fn open_until(root: &Place, until: i64, access: Access) -> Result<Self, QueryError> {
         let tables = root.join(TABLES_DIR);
         if !lake::holds_files(&tables)? {
             return Err(QueryError::NoLake(root.into()));
         }
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_limit(MEMORY_MAX, 1.0)
+            .with_memory_limit(access.memory_max, 1.0)
             .build_arc()?;
         let config = SessionConfig::new()
             .with_information_schema(true)
+            .with_default_catalog_and_schema(CATALOG, "public")
             .with_target_partitions(2);
         let context = SessionContext::new_with_config_rt(config, runtime);
         let mut session = Self { context, epoch: 0 };
@@ -129,7 +163,8 @@ impl Session {
         }
         session.epoch = session.published().await?;
         let epoch = session.epoch;
-        for table in others {
+        let hidden = |table: &&Table| access.hidden.contains(&table.name);
+        for table in others.into_iter().filter(|table| !hidden(table)) {
             session.register(&tables, table, epoch).await?;
         }
         for (name, sql) in VIEWS {
@@ -137,6 +172,12 @@ impl Session {
             session.context.register_table(name, view)?;
         }
         Ok(session)
+    }
+
+    /// The context, for whoever adds functions and catalogs to it. What is planned in it by other ways than
+    /// [`Session::plan`] is not checked.
+    pub const fn context(&self) -> &SessionContext {
+        &self.context
     }
 
     /// The epoch as of which this session reads.
@@ -181,7 +222,8 @@ impl Session {
             .read_table(provider)?
             .filter(col("_epoch").lt_eq(lit(epoch)))?;
         let view = with_new_columns(rows, table)?.into_view();
-        self.context.register_table(table.name, view)?;
+        self.context
+            .register_table(table.name, Arc::new(Published(view)))?;
         Ok(())
     }
 
@@ -209,6 +251,44 @@ impl Session {
         }
         Ok((schema, batches))
     }
+
+    /// Plans one statement. A plan that would change something or write a file is refused.
+    pub async fn plan(&self, statement: Statement) -> Result<LogicalPlan, QueryError> {
+        let statement = DfStatement::Statement(Box::new(statement));
+        let plan = self.context.state().statement_to_plan(statement).await?;
+        reading().verify_plan(&plan)?;
+        Ok(plan)
+    }
+
+    /// The answer of a plan, batch by batch. One that may lack rows ends with an error.
+    pub async fn stream(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream, QueryError> {
+        reading().verify_plan(&plan)?;
+        let frame = self.context.execute_logical_plan(plan).await?;
+        let context = Arc::new(frame.task_ctx());
+        let plan = yielding(frame.create_physical_plan().await?)?;
+        let batches = execute_stream(Arc::clone(&plan), context)?;
+        let schema = batches.schema();
+        let end = stream::once(async move {
+            let lost = || DataFusionError::ResourcesExhausted(QueryError::LostRows.to_string());
+            lost_rows(plan.as_ref()).then(|| Err(lost()))
+        });
+        let all = batches.chain(end.filter_map(future::ready));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, all)))
+    }
+}
+
+/// The same plan, in which joins that make much of little give way after each of their batches. DataFusion counts what is
+/// read, and a product of three tables may go on for hours without reading anything: nobody could stop it.
+fn yielding(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let wrapped = plan.transform_up(|node| {
+        let product = matches!(node.name(), "CrossJoinExec" | "NestedLoopJoinExec");
+        Ok(if product {
+            Transformed::yes(Arc::new(CooperativeExec::new(node)) as _)
+        } else {
+            Transformed::no(node)
+        })
+    });
+    Ok(wrapped?.data)
 }
 
 /// Reads, and nothing else.

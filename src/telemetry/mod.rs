@@ -4,6 +4,7 @@
 //! Lines go to stderr, data goes to stdout.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -108,6 +109,14 @@ pub enum Event<'a> {
     Standby,
     /// The active writer is gone, and this process writes from now on.
     TakingOver { epoch: i64, waited: Duration },
+    /// The lake can be asked over PostgreSQL's protocol.
+    Serving { address: SocketAddr, tls: bool },
+    /// A client is not listened to.
+    ClientRefused { peer: SocketAddr, reason: &'a str },
+    /// A client did not log in.
+    LoginFailed { peer: SocketAddr, user: &'a str },
+    /// A client could not be accepted; the next one is.
+    AcceptFailed { reason: &'a std::io::Error },
     /// The source is told to stop: the epoch in the making is committed first.
     Stopping,
 }
@@ -218,6 +227,18 @@ impl Event<'_> {
                 waited_ms = waited.as_millis() as u64,
                 "taking over: nobody holds the lease"
             ),
+            Self::Serving { address, tls } => {
+                tracing::info!(%address, tls, "serving SQL over PostgreSQL's protocol");
+            }
+            Self::ClientRefused { peer, reason } => {
+                tracing::warn!(%peer, reason, "a client was turned away");
+            }
+            Self::LoginFailed { peer, user } => {
+                tracing::warn!(%peer, user, "a login failed");
+            }
+            Self::AcceptFailed { reason } => {
+                tracing::warn!(%reason, "a client could not be accepted");
+            }
             Self::Stopping => tracing::info!("stopping: the open epoch is committed first"),
         }
     }

@@ -25,6 +25,8 @@ mod investigate;
 mod kafka;
 mod lake;
 mod pages;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod power_cut;
 mod rejects;
 mod reports;
@@ -34,6 +36,7 @@ mod rules;
 mod s3;
 mod schemas;
 mod simulation;
+mod slt;
 mod sql;
 mod statements;
 mod store_faults;

@@ -9,7 +9,7 @@ use keytrail::query::{Format, Session, bind, questions, write};
 use super::{estate, replay, settings, wait, write_estate};
 
 /// One lake for all tests of this file: sixty identities over fifty days.
-fn lake() -> PathBuf {
+pub(super) fn lake() -> PathBuf {
     static LAKE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let dir = LAKE.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();

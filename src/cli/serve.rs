@@ -1,0 +1,148 @@
+//! `keytrail serve`: the lake for other tools.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Args;
+
+use super::replay::settings;
+use super::{Exit, Global, block_on, wait_for_signal};
+use crate::config::{self, Config, ConfigError};
+use crate::lake::{self, Inbox, Place, Watch};
+use crate::pipeline::{self, Settings};
+use crate::serve;
+use crate::serve::{Audit, Limits, Role, Server, User};
+use crate::telemetry::Event;
+
+/// How often it is looked whether what was asked waits for a writer that there is not.
+const LOOK: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// The lake, instead of lake.url: a folder, or an address like s3://bucket/lake
+    #[arg(long, env = "KEYTRAIL_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where to listen, instead of serve.postgres; port 0 takes any
+    #[arg(long, value_name = "HOST:PORT")]
+    postgres: Option<SocketAddr>,
+}
+
+impl Serve {
+    pub(super) fn run(self, global: &Global) -> Result<()> {
+        let config = global.load()?;
+        let lake = self
+            .data
+            .or_else(|| (!config.lake.url.is_empty()).then(|| PathBuf::from(&config.lake.url)))
+            .ok_or_else(|| invalid("lake.url", "it is not set; pass --data"))?;
+        let job = lake::first_job(&lake)
+            .ok_or_else(|| Exit(4, format!("{} holds no lake", lake.display())))?;
+        let served = served(&config, &lake, self.postgres)?;
+        let tls = served.tls.is_some();
+        let audit = Audit::begin(&lake)?;
+        let writing = settings(&config, lake.clone(), config.identity.lateness)?;
+        let writing = Settings { job, ..writing };
+        let patience = config.lake.lease.duration() * 2;
+        std::thread::Builder::new()
+            .name("inbox".to_owned())
+            .spawn(move || {
+                loop {
+                    std::thread::sleep(LOOK);
+                    // Whatever is wrong is told by the next writer; what was asked waits for it.
+                    drop(take(&writing, &lake, patience));
+                }
+            })?;
+        // Two partitions for each query, and a thread for each.
+        let queries = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2 * served.limits.queries_max.max(1))
+            .thread_name("query")
+            .enable_all()
+            .build()?;
+        let handle = queries.handle().clone();
+        let ended = block_on(async move {
+            let server = Server::bind(served, audit, handle).await?;
+            let address = server.address()?;
+            Event::Serving { address, tls }.tell();
+            global.say(format_args!(
+                "psql \"host={} port={} dbname=keytrail user=NAME\"",
+                address.ip(),
+                address.port()
+            ));
+            server.run(wait_for_signal()).await;
+            Ok(())
+        });
+        queries.shutdown_background();
+        ended
+    }
+}
+
+fn invalid(key: &str, reason: &str) -> ConfigError {
+    ConfigError::Invalid {
+        origin: key.to_owned(),
+        reason: reason.to_owned(),
+        suggestion: String::new(),
+    }
+}
+
+/// What is served, from the configuration.
+fn served(config: &Config, lake: &Path, address: Option<SocketAddr>) -> Result<serve::Settings> {
+    let set = &config.serve;
+    let parse = || {
+        let wrong = |_| {
+            invalid(
+                "serve.postgres",
+                "an address and a port are needed, like 127.0.0.1:5433",
+            )
+        };
+        set.postgres.parse().map_err(wrong)
+    };
+    let address = address.map_or_else(parse, Ok)?;
+    let tls = match (&set.tls_certificate, &set.tls_key) {
+        (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+        (None, None) => None,
+        _ => {
+            let reason = "serve.tls_certificate and serve.tls_key go together";
+            return Err(invalid("serve", reason).into());
+        }
+    };
+    let users = set.logins()?.into_iter().map(|(name, password, role)| {
+        let role = match role {
+            config::Role::Viewer => Role::Viewer,
+            config::Role::Analyst => Role::Analyst,
+            config::Role::Auditor => Role::Auditor,
+        };
+        (name, User { password, role })
+    });
+    Ok(serve::Settings {
+        lake: Place::of(lake)?,
+        address,
+        tls,
+        users: users.collect(),
+        limits: Limits {
+            query_time_max: set.query_time_max.duration(),
+            rows_max: set.rows_max,
+            memory_max: set.memory_bytes_max,
+            queries_max: set.queries_max,
+            connections_max: set.connections_max,
+            idle_time_max: set.idle_time_max.duration(),
+        },
+    })
+}
+
+/// Makes an epoch of what waits in the inbox if nobody writes the lake.
+fn take(settings: &Settings, data: &Path, patience: Duration) -> Result<()> {
+    if !Inbox::waiting(data)? {
+        return Ok(());
+    }
+    let mut watch = Watch::new(data, patience)?;
+    let until = Instant::now() + patience;
+    while Instant::now() < until {
+        if watch.free(Instant::now())? {
+            pipeline::take_statements(settings)?;
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
