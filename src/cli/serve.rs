@@ -8,16 +8,19 @@ use anyhow::Result;
 use clap::Args;
 
 use super::replay::settings;
-use super::{Exit, Global, block_on, wait_for_signal};
+use super::{Exit, Global, wait_for_signal};
 use crate::config::{self, Config, ConfigError};
 use crate::lake::{self, Inbox, Place, Watch};
 use crate::pipeline::{self, Settings};
 use crate::serve;
-use crate::serve::{Audit, Limits, Role, Server, User};
+use crate::serve::{Audit, Limits, Role, STACK, Server, User};
 use crate::telemetry::Event;
 
 /// How often it is looked whether what was asked waits for a writer that there is not.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// For how long nobody must have written the lake before the server does.
+const GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -43,24 +46,37 @@ impl Serve {
         let audit = Audit::begin(&lake)?;
         let writing = settings(&config, lake.clone(), config.identity.lateness)?;
         let writing = Settings { job, ..writing };
-        let patience = config.lake.lease.duration() * 2;
+        let span = config.lake.lease.duration() * 2;
+        let mut writer = Writer {
+            watch: Watch::new(&lake, span)?,
+            settings: writing,
+            free_since: None,
+        };
         std::thread::Builder::new()
             .name("inbox".to_owned())
             .spawn(move || {
                 loop {
                     std::thread::sleep(LOOK);
-                    // Whatever is wrong is told by the next writer; what was asked waits for it.
-                    drop(take(&writing, &lake, patience));
+                    if let Err(error) = writer.look(Instant::now()) {
+                        let reason = format!("{error:#}");
+                        Event::AuditWaits { reason: &reason }.tell();
+                    }
                 }
             })?;
         // Two partitions for each query, and a thread for each.
         let queries = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2 * served.limits.queries_max.max(1))
             .thread_name("query")
+            .thread_stack_size(STACK)
             .enable_all()
             .build()?;
         let handle = queries.handle().clone();
-        let ended = block_on(async move {
+        let connections = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_stack_size(STACK)
+            .enable_all()
+            .build()?;
+        let ended = connections.block_on(async move {
             let server = Server::bind(served, audit, handle).await?;
             let address = server.address()?;
             Event::Serving { address, tls }.tell();
@@ -130,19 +146,26 @@ fn served(config: &Config, lake: &Path, address: Option<SocketAddr>) -> Result<s
     })
 }
 
-/// Makes an epoch of what waits in the inbox if nobody writes the lake.
-fn take(settings: &Settings, data: &Path, patience: Duration) -> Result<()> {
-    if !Inbox::waiting(data)? {
-        return Ok(());
-    }
-    let mut watch = Watch::new(data, patience)?;
-    let until = Instant::now() + patience;
-    while Instant::now() < until {
-        if watch.free(Instant::now())? {
-            pipeline::take_statements(settings)?;
+/// Makes epochs of what waits in the inbox of a lake that nobody writes.
+struct Writer {
+    settings: Settings,
+    watch: Watch,
+    free_since: Option<Instant>,
+}
+
+impl Writer {
+    /// Takes what waits if nobody has held the lease for a while: a service that starts again comes first.
+    fn look(&mut self, now: Instant) -> Result<()> {
+        let free = self.watch.free(now)?;
+        if !free || !Inbox::waiting(&self.settings.lake)? {
+            self.free_since = None;
             return Ok(());
         }
-        std::thread::sleep(Duration::from_millis(200));
+        let since = *self.free_since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= GRACE {
+            self.free_since = None;
+            pipeline::take_statements(&self.settings)?;
+        }
+        Ok(())
     }
-    Ok(())
 }

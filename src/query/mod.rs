@@ -35,6 +35,8 @@ pub enum QueryError {
         "a join ran out of memory, and its answer may lack rows: ask for fewer, by days or by identity"
     )]
     LostRows,
+    #[error("the statement is too large: its plan has too many parts")]
+    TooLarge,
     #[error("only one SELECT is allowed here: {0}")]
     NotReadOnly(String),
     #[error("{0}")]

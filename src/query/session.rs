@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
@@ -31,6 +31,12 @@ use crate::model::{Micros, hex, sha256};
 
 /// Memory that one query may use before it fails.
 const MEMORY_MAX: usize = 4 << 30;
+
+/// Parts that the plan of one statement may have. Those of the largest question have a few hundred.
+const PARTS_MAX: usize = 10_000;
+
+/// How much more than its memory a query may put onto the disk.
+const SPILL_TIMES: u64 = 16;
 
 /// Name of the catalog in which the tables and views stand, in its schema `public`.
 pub const CATALOG: &str = "keytrail";
@@ -148,6 +154,7 @@ impl Session {
         }
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_limit(access.memory_max, 1.0)
+            .with_max_temp_directory_size(access.memory_max as u64 * SPILL_TIMES)
             .build_arc()?;
         let config = SessionConfig::new()
             .with_information_schema(true)
@@ -256,6 +263,7 @@ impl Session {
     pub async fn plan(&self, statement: Statement) -> Result<LogicalPlan, QueryError> {
         let statement = DfStatement::Statement(Box::new(statement));
         let plan = self.context.state().statement_to_plan(statement).await?;
+        bounded(&plan)?;
         reading().verify_plan(&plan)?;
         Ok(plan)
     }
@@ -277,12 +285,29 @@ impl Session {
     }
 }
 
-/// The same plan, in which joins that make much of little give way after each of their batches. DataFusion counts what is
-/// read, and a product of three tables may go on for hours without reading anything: nobody could stop it.
+/// That a plan has no more than [`PARTS_MAX`] parts.
+fn bounded(plan: &LogicalPlan) -> Result<(), QueryError> {
+    let mut parts = 0;
+    plan.apply_with_subqueries(|_| {
+        parts += 1;
+        Ok(if parts > PARTS_MAX {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
+    })?;
+    if parts > PARTS_MAX {
+        return Err(QueryError::TooLarge);
+    }
+    Ok(())
+}
+
+/// The same plan, in which what makes much of little gives way after each of its batches. DataFusion counts what is read, and a
+/// product of three tables may go on for hours without reading anything: nobody could stop it.
 fn yielding(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
     let wrapped = plan.transform_up(|node| {
-        let product = matches!(node.name(), "CrossJoinExec" | "NestedLoopJoinExec");
-        Ok(if product {
+        let makes_much = node.name().ends_with("JoinExec") || node.name() == "UnnestExec";
+        Ok(if makes_much {
             Transformed::yes(Arc::new(CooperativeExec::new(node)) as _)
         } else {
             Transformed::no(node)

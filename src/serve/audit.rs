@@ -12,8 +12,10 @@ use crate::model::{AskedQuery, Micros, Stated, Statement, hex, sha256};
 /// What is stated at once at most.
 const AT_ONCE: usize = 1_000;
 
-/// How much of a statement is kept, in bytes.
+/// How much is kept of a statement, of why it was refused, and of what a client calls itself, in bytes.
 const SQL_MAX: usize = 64 << 10;
+const REASON_MAX: usize = 4 << 10;
+const APPLICATION_MAX: usize = 256;
 
 type Waiting = (AskedQuery, oneshot::Sender<Result<(), String>>);
 
@@ -51,7 +53,16 @@ impl Audit {
     ///
     /// Why it could not be made so. The query must not be answered then.
     pub(super) async fn tell(&self, mut query: AskedQuery) -> Result<(), String> {
-        query.sql.truncate(query.sql.floor_char_boundary(SQL_MAX));
+        let cut = |text: &mut String, most| text.truncate(text.floor_char_boundary(most));
+        cut(&mut query.sql, SQL_MAX);
+        query
+            .refused
+            .iter_mut()
+            .for_each(|text| cut(text, REASON_MAX));
+        query
+            .application
+            .iter_mut()
+            .for_each(|text| cut(text, APPLICATION_MAX));
         let (sender, stated) = oneshot::channel();
         let gone = || "the audit has ended".to_owned();
         self.told.send((query, sender)).map_err(|_| gone())?;

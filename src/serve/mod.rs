@@ -5,8 +5,10 @@
 
 mod answer;
 mod audit;
+mod connection;
 mod functions;
 mod login;
+mod parse;
 mod postgres;
 mod refusal;
 mod rules;
@@ -25,6 +27,10 @@ use crate::lake::Place;
 
 pub use audit::Audit;
 pub use postgres::Server;
+
+/// Stack of a thread that reads, plans or runs what clients say: an expression of all tokens that a statement may have is a
+/// tree as deep as that.
+pub const STACK: usize = 64 << 20;
 
 /// The version of PostgreSQL whose ways clients find here.
 const VERSION: &str = "16.6";

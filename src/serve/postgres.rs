@@ -23,7 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::answer::{Connection, Service};
+use super::answer::Service;
+use super::connection::Connection;
 use super::login::{Failures, ITERATIONS, Logins, Parameters};
 use super::refusal::fatal;
 use super::{Audit, ServeError, Settings, tls};
@@ -153,6 +154,7 @@ async fn serve(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
     let idle = connection.idle(shared.settings.limits.idle_time_max);
     tokio::select! {
         () = idle => (),
+        () = connection.stranger() => (),
         // A client that has left, or that speaks something else, is its own affair.
         _ = process_socket(socket, shared.tls.clone(), handlers) => (),
     }

@@ -115,7 +115,6 @@ mod tests {
         for sql in [
             "SELECT 1",
             "WITH a AS (SELECT 1) SELECT * FROM a",
-            "TABLE events",
             "VALUES (1)",
             "EXPLAIN SELECT 1",
             "SHOW TABLES",
@@ -142,6 +141,7 @@ mod tests {
     /// At least one of every sort of statement that PostgreSQL knows and the parser reads.
     #[test]
     fn everything_else_is_refused() {
+        let mut read = 0;
         for sql in [
             "INSERT INTO activity VALUES (1)",
             "UPDATE activity SET region = 'x'",
@@ -190,12 +190,16 @@ mod tests {
             "SET ROLE r",
             "SET SESSION AUTHORIZATION r",
         ] {
-            let statements = Parser::parse_sql(&PostgreSqlDialect {}, sql);
-            // What nobody can read is refused by whoever reads it.
-            for statement in statements.iter().flatten() {
+            let Ok(statements) = Parser::parse_sql(&PostgreSqlDialect {}, sql) else {
+                // What nobody can read is refused by whoever reads it.
+                continue;
+            };
+            read += 1;
+            for statement in &statements {
                 let refused = kind(statement);
                 assert!(refused.is_err(), "{sql}: {refused:?}");
             }
         }
+        assert!(read > 35, "{read}");
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Bounds {
     /// How long before its deadline it came.
     pub(super) time: Duration,
     pub(super) rows_max: usize,
+    /// Bytes of an answer that is kept whole before it goes out.
+    pub(super) bytes_max: usize,
     pub(super) role: Role,
 }
 
@@ -42,6 +44,7 @@ pub(super) struct Running {
     task: AbortHandle,
     bounds: Bounds,
     rows: usize,
+    bytes: usize,
 }
 
 impl Running {
@@ -62,6 +65,7 @@ impl Running {
             task: task.abort_handle(),
             bounds,
             rows: 0,
+            bytes: 0,
         }
     }
 
@@ -71,6 +75,7 @@ impl Running {
             deadline,
             time,
             rows_max,
+            bytes_max,
             role,
         } = self.bounds;
         let batch = match timeout_at(deadline, self.parts.recv()).await {
@@ -86,6 +91,11 @@ impl Running {
                 format!("the answer has more than {rows_max} rows (serve.rows_max): ask for fewer");
             return Err(error("54000", reason));
         }
+        self.bytes += batch.as_ref().map_or(0, RecordBatch::get_array_memory_size);
+        if self.bytes > bytes_max {
+            let reason = "the answer is larger than serve.memory_bytes_max: ask for less, or without preparing the statement";
+            return Err(error("54000", reason));
+        }
         Ok(batch)
     }
 
@@ -95,11 +105,16 @@ impl Running {
         first: Option<RecordBatch>,
         fields: Arc<Vec<FieldInfo>>,
     ) -> impl Stream<Item = PgWireResult<DataRow>> + Send {
-        let rest = stream::unfold(Some(self), |running| async move {
-            let mut running = running?;
-            let next = running.next().await.transpose()?;
-            let running = next.is_ok().then_some(running);
-            Some((next, running))
+        let rest = stream::unfold((self, false), |(mut running, failed)| async move {
+            // Whoever asks again after an error does not hear that it was all.
+            let next = if failed {
+                Err(error("XX000", "the query has failed"))
+            } else {
+                running.next().await
+            };
+            let next = next.transpose()?;
+            let failed = next.is_err();
+            Some((next, (running, failed)))
         });
         // After nothing comes nothing.
         let more = if first.is_some() { usize::MAX } else { 0 };

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::setup_pg_catalog;
+use tokio::runtime::Handle;
+use tokio::task::JoinError;
 
-use super::Role;
 use super::functions::functions;
 use crate::lake::{self, Place};
 use crate::query::{Access, CATALOG, QueryError, Session};
@@ -15,41 +16,67 @@ use crate::query::{Access, CATALOG, QueryError, Session};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A session and when it was last known to be the newest.
-pub(super) struct Fresh {
+struct Fresh {
     session: Arc<Session>,
     looked: Instant,
 }
 
-/// The session in which a statement is answered: `held` unless there is a newer epoch and the connection may see it.
-pub(super) async fn current(
-    held: &mut Option<Fresh>,
-    place: &Place,
-    (role, memory_max): (Role, usize),
-    stays: bool,
-) -> Result<Arc<Session>, QueryError> {
-    if let Some(fresh) = held.as_mut() {
-        let recent = stays || fresh.looked.elapsed() < LOOK_EVERY;
-        if recent || !newer(place, &fresh.session).await? {
-            if !recent {
-                fresh.looked = Instant::now();
-            }
-            return Ok(Arc::clone(&fresh.session));
-        }
+/// What one connection sees.
+#[derive(Default)]
+pub(super) struct Sessions {
+    newest: Option<Fresh>,
+    transaction: bool,
+    /// Whether the transaction has read: what it read it reads again.
+    pinned: bool,
+}
+
+impl Sessions {
+    /// A transaction begins.
+    pub(super) const fn begin(&mut self) {
+        self.transaction = true;
     }
-    let access = Access {
-        memory_max,
-        hidden: role.hidden(),
-    };
-    let session = Session::open_for(place, access).await?;
+
+    /// It ends.
+    pub(super) const fn end(&mut self) {
+        self.transaction = false;
+        self.pinned = false;
+    }
+
+    /// The session in which a statement is answered: of the last epoch, or of the one that the transaction has read.
+    pub(super) async fn current(
+        &mut self,
+        queries: &Handle,
+        place: &Place,
+        access: Access,
+    ) -> Result<Arc<Session>, QueryError> {
+        let pinned = std::mem::replace(&mut self.pinned, self.transaction);
+        let lost = |error: JoinError| QueryError::Write(error.into());
+        if let Some(fresh) = &mut self.newest {
+            let recent = pinned || fresh.looked.elapsed() < LOOK_EVERY;
+            if recent || !newer(place, &fresh.session).await? {
+                if !recent {
+                    fresh.looked = Instant::now();
+                }
+                return Ok(Arc::clone(&fresh.session));
+            }
+        }
+        let looked = Instant::now();
+        let opened = queries.spawn(open(place.clone(), access)).await;
+        let session = Arc::new(opened.map_err(lost)??);
+        self.newest = Some(Fresh {
+            session: Arc::clone(&session),
+            looked,
+        });
+        Ok(session)
+    }
+}
+
+async fn open(place: Place, access: Access) -> Result<Session, QueryError> {
+    let session = Session::open_for(&place, access).await?;
     setup_pg_catalog(session.context(), CATALOG, EmptyContextProvider).map_err(|error| *error)?;
-    functions()
-        .into_iter()
-        .for_each(|function| session.context().register_udf(function));
-    let session = Arc::new(session);
-    *held = Some(Fresh {
-        session: Arc::clone(&session),
-        looked: Instant::now(),
-    });
+    for function in functions() {
+        session.context().register_udf(function);
+    }
     Ok(session)
 }
 

@@ -115,6 +115,8 @@ pub enum Event<'a> {
     ClientRefused { peer: SocketAddr, reason: &'a str },
     /// A client did not log in.
     LoginFailed { peer: SocketAddr, user: &'a str },
+    /// What was asked could not become rows yet.
+    AuditWaits { reason: &'a str },
     /// A client could not be accepted; the next one is.
     AcceptFailed { reason: &'a std::io::Error },
     /// The source is told to stop: the epoch in the making is committed first.
@@ -235,6 +237,9 @@ impl Event<'_> {
             }
             Self::LoginFailed { peer, user } => {
                 tracing::warn!(%peer, user, "a login failed");
+            }
+            Self::AuditWaits { reason } => {
+                tracing::warn!(reason, "what was asked waits in the inbox");
             }
             Self::AcceptFailed { reason } => {
                 tracing::warn!(%reason, "a client could not be accepted");
