@@ -80,13 +80,13 @@ impl<T> Form<T> {
         let line = |error: &csv::Error| error.position().map_or(1, csv::Position::line);
         let header = reader
             .headers()
-            .map_err(|error| (line(&error), error.to_string()))?
-            .clone();
+            .map_err(|error| (line(&error), error.to_string()))?;
+        let header: Vec<String> = header.iter().map(column).collect();
         for column in &header {
             (self.known)(column).map_err(|reason| (1, reason))?;
         }
         for needed in self.needed {
-            if !header.iter().any(|column| column == *needed) {
+            if !header.iter().any(|column| column == needed) {
                 return Err((1, format!("there is no column `{needed}`")));
             }
         }
@@ -94,7 +94,7 @@ impl<T> Form<T> {
             let row = row.map_err(|error| (line(&error), error.to_string()))?;
             let at = row.position().map_or(1, csv::Position::line);
             let cells = header.iter().zip(&row);
-            let cells = cells.map(|(name, cell)| (name.to_owned(), cell.to_owned()));
+            let cells = cells.map(|(name, cell)| (name.clone(), cell.to_owned()));
             take(at, cells.collect());
         }
         Ok(())
@@ -130,6 +130,11 @@ impl<T> Form<T> {
         }
         Ok(())
     }
+}
+
+/// The column that a heading names: a workbook's `identity uid` is `identity_uid`.
+fn column(heading: &str) -> String {
+    heading.to_lowercase().replace(' ', "_")
 }
 
 /// The text in the column `name`, if it says anything.

@@ -1,8 +1,7 @@
 //! Excel: for whoever sorts, filters and fills in. What somebody wrote into a log is a text there and never a formula.
 
 use rust_xlsxwriter::{
-    DataValidation, DocProperties, ExcelDateTime, Format, FormatAlign, Workbook, Worksheet,
-    XlsxError,
+    DataValidation, DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError,
 };
 
 use super::{Document, NOTHING, difference, facts, heading};
@@ -11,9 +10,9 @@ use crate::model::ReviewDecision;
 /// Longer texts do not fit into a cell (Excel specifications and limits, "Total number of characters that a cell can contain").
 const TEXT_MAX: usize = 32_000;
 
-/// Widths of columns, in characters.
-const WIDTH_MIN: usize = 8;
+/// Width of a column at most, and of the arrow beside a heading, in characters.
 const WIDTH_MAX: usize = 60;
+const FILTER_WIDTH: usize = 3;
 
 /// The bytes of the workbook. They depend on nothing but the report and the library.
 pub(super) fn render(document: &Document) -> Result<Vec<u8>, XlsxError> {
@@ -30,10 +29,7 @@ pub(super) fn render(document: &Document) -> Result<Vec<u8>, XlsxError> {
 
 fn rows(document: &Document, sheet: &mut Worksheet) -> Result<(), XlsxError> {
     sheet.set_name(&document.provenance.report)?;
-    let head = Format::new()
-        .set_bold()
-        .set_text_wrap()
-        .set_align(FormatAlign::Top);
+    let head = Format::new().set_bold();
     let last_row = place(document.rows.len())?;
     for (at, column) in (0_u16..).zip(&document.columns) {
         let cells = || {
@@ -42,9 +38,11 @@ fn rows(document: &Document, sheet: &mut Worksheet) -> Result<(), XlsxError> {
                 .iter()
                 .filter_map(|row| row.get(usize::from(at)))
         };
+        let heading = heading(column);
+        let own = heading.chars().count() + FILTER_WIDTH;
         let longest = cells().map(|cell| cell.chars().count()).max().unwrap_or(0);
-        sheet.write_string_with_format(0, at, heading(column), &head)?;
-        sheet.set_column_width(at, longest.clamp(WIDTH_MIN, WIDTH_MAX) as f64)?;
+        sheet.write_string_with_format(0, at, heading, &head)?;
+        sheet.set_column_width(at, longest.max(own).min(WIDTH_MAX) as f64)?;
         for (row, cell) in (1_u32..).zip(cells()) {
             match number(cell) {
                 Some(number) => sheet.write_number(row, at, number)?,
@@ -63,6 +61,9 @@ fn rows(document: &Document, sheet: &mut Worksheet) -> Result<(), XlsxError> {
         sheet.autofilter(0, 0, last_row, last)?;
     }
     sheet.set_freeze_panes(1, 0)?;
+    // On paper all columns stand beside each other, under their headings.
+    sheet.set_landscape().set_print_fit_to_pages(1, 0);
+    sheet.set_repeat_rows(0, 0)?;
     if document.rows.is_empty() {
         sheet.write_string(1, 0, NOTHING)?;
     }
@@ -73,10 +74,7 @@ fn rows(document: &Document, sheet: &mut Worksheet) -> Result<(), XlsxError> {
 fn origin(document: &Document, sheet: &mut Worksheet) -> Result<(), XlsxError> {
     sheet.set_name("where it comes from")?;
     let from = &document.provenance;
-    let mut lines = vec![
-        (from.title.clone(), String::new()),
-        ("question".to_owned(), from.question.clone()),
-    ];
+    let mut lines = vec![(from.title.clone(), String::new())];
     let tally = document.tally.iter();
     lines.extend(tally.map(|(standing, count)| (standing.clone(), count.to_string())));
     lines.extend(
