@@ -189,7 +189,7 @@ impl Client {
     }
 
     /// Cancels what this connection runs, by another connection, as clients do.
-    pub(super) fn canceller(&self) -> impl FnOnce() + Send + 'static {
+    pub(super) fn canceller(&self) -> impl Fn() + Send + 'static {
         let ((process, key), port) = (self.key, self.port);
         move || {
             let mut out = BytesMut::new();
