@@ -289,6 +289,22 @@ impl Global {
     }
 }
 
+/// Where the lake is: as the command says, else as the configuration does.
+fn lake_of(data: Option<PathBuf>, config: &Config) -> Result<PathBuf, ConfigError> {
+    let set = &config.lake.url;
+    data.or_else(|| (!set.is_empty()).then(|| PathBuf::from(set)))
+        .ok_or_else(|| missing("lake.url", "--data"))
+}
+
+/// That neither the configuration nor `flag` says what `key` is.
+fn missing(key: &str, flag: &str) -> ConfigError {
+    ConfigError::Invalid {
+        origin: "configuration".to_owned(),
+        reason: format!("{key} is not set"),
+        suggestion: format!("; set it in the file or pass {flag}"),
+    }
+}
+
 /// A runtime for commands that read the lake.
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_multi_thread()

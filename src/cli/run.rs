@@ -8,8 +8,7 @@ use clap::Args;
 
 use super::mirror::Mirror;
 use super::replay::{settings, summary};
-use super::{Exit, Global, stop_on_signals};
-use crate::config::ConfigError;
+use super::{Exit, Global, lake_of, missing, stop_on_signals};
 use crate::ingest::{AcceptedGap, Kafka, RecordSource, Stop, Subscription, WATCH_EVERY};
 use crate::live::View;
 use crate::pipeline::{self, RejectLimit, Settings};
@@ -48,15 +47,7 @@ impl Run {
     pub(super) fn run(self, global: &Global) -> Result<()> {
         let config = global.load()?;
         let accepted = self.accepted()?;
-        let missing = |key: &str, flag: &str| ConfigError::Invalid {
-            origin: "configuration".to_owned(),
-            reason: format!("{key} is not set"),
-            suggestion: format!("; set it in the file or pass {flag}"),
-        };
-        let lake = self
-            .data
-            .or_else(|| (!config.lake.url.is_empty()).then(|| PathBuf::from(&config.lake.url)))
-            .ok_or_else(|| missing("lake.url", "--data"))?;
+        let lake = lake_of(self.data, &config)?;
         let brokers = self
             .brokers
             .or_else(|| (!config.kafka.brokers.is_empty()).then(|| config.kafka.brokers.join(",")))

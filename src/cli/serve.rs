@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::replay::settings;
-use super::{Exit, Global, wait_for_signal};
+use super::{Exit, Global, lake_of, wait_for_signal};
 use crate::config::{self, Config, ConfigError};
 use crate::lake::{self, Inbox, Place, Watch};
 use crate::pipeline::{self, Settings};
@@ -35,10 +35,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self, global: &Global) -> Result<()> {
         let config = global.load()?;
-        let lake = self
-            .data
-            .or_else(|| (!config.lake.url.is_empty()).then(|| PathBuf::from(&config.lake.url)))
-            .ok_or_else(|| invalid("lake.url", "it is not set; pass --data"))?;
+        let lake = lake_of(self.data, &config)?;
         let job = lake::first_job(&lake)
             .ok_or_else(|| Exit(4, format!("{} holds no lake", lake.display())))?;
         let served = served(&config, &lake, self.postgres)?;

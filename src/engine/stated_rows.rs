@@ -40,7 +40,7 @@ impl RowSet {
                 surface: &asked.surface,
                 client: &asked.client,
                 application: asked.application.as_deref(),
-                as_of_epoch: asked.refused.is_none().then_some(asked.epoch),
+                as_of_epoch: asked.epoch,
                 sql: &asked.sql,
                 refused: asked.refused.as_deref(),
             });

@@ -21,11 +21,11 @@ table! {
         client: Required<Text>,
         /// What the client calls itself.
         application: Optional<Text>,
-        /// The epoch as of which it was answered; null if it was refused.
+        /// The epoch as of which it is answered; null if it was refused.
         as_of_epoch: Optional<Long>,
         /// The statement as it was understood, without the values of its parameters, at most 64 KiB of it.
         sql: Required<Text>,
-        /// Why it was refused; null if it was answered.
+        /// Why it was refused; null if it was not: what ended for want of time or memory was asked all the same.
         refused: Optional<Text>,
     }
 }

@@ -99,10 +99,10 @@ pub struct AskedQuery {
     pub client: String,
     /// What the client calls itself.
     pub application: Option<String>,
-    /// The epoch as of which it was answered.
-    pub epoch: i64,
+    /// The epoch as of which it is answered, unless it was refused.
+    pub epoch: Option<i64>,
     pub sql: String,
-    /// Why it was not answered.
+    /// Why it was refused.
     pub refused: Option<String>,
 }
 

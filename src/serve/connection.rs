@@ -88,7 +88,7 @@ impl Connection {
         login.ok_or_else(|| fatal("28000", "nobody has logged in"))
     }
 
-    /// Ends well when nobody has logged in for too long.
+    /// Ready when nobody has logged in within [`LOGIN_TIME`].
     pub(super) async fn stranger(&self) {
         tokio::time::sleep(LOGIN_TIME).await;
         if self.role().is_some() {
@@ -109,12 +109,12 @@ impl Connection {
             .await
     }
 
-    /// States what was asked; why it is not answered, if it is not.
+    /// States what was asked, and the epoch as of which it is answered or why it is refused.
     async fn audit<C: ClientInfo>(
         &self,
         client: &C,
-        (sql, epoch): (&str, i64),
-        refused: Option<&str>,
+        sql: &str,
+        outcome: Result<i64, &str>,
     ) -> PgWireResult<()> {
         let (user, role) = self.user()?;
         let application = client.metadata().get(METADATA_APPLICATION_NAME);
@@ -124,9 +124,9 @@ impl Connection {
             surface: "postgres".to_owned(),
             client: self.peer.ip().to_string(),
             application: application.cloned().filter(|name| !name.is_empty()),
-            epoch,
+            epoch: outcome.ok(),
             sql: sql.to_owned(),
-            refused: refused.map(str::to_owned),
+            refused: outcome.err().map(str::to_owned),
         };
         let stated = self.shared.audit.tell(asked).await;
         stated.map_err(|reason| {
@@ -180,7 +180,7 @@ impl Connection {
         sql: &str,
         (code, reason): (&str, String),
     ) -> PgWireError {
-        let audited = self.audit(client, (sql, 0), Some(&reason)).await;
+        let audited = self.audit(client, sql, Err(&reason)).await;
         audited.err().unwrap_or_else(|| error(code, reason))
     }
 
@@ -203,7 +203,7 @@ impl Connection {
             Ok(planned) => Ok(planned),
             Err(wrong) => {
                 let (sql, reason) = (statement.to_string(), wrong.to_string());
-                self.audit(client, (&sql, 0), Some(&reason)).await?;
+                self.audit(client, &sql, Err(&reason)).await?;
                 Err(told(*role, &wrong))
             }
         }
@@ -230,7 +230,7 @@ impl Connection {
         let work = async {
             let (session, mut plan) = self.plan(client, statement).await?;
             let sql = statement.to_string();
-            self.audit(client, (&sql, session.epoch()), None).await?;
+            self.audit(client, &sql, Ok(session.epoch())).await?;
             let permit = Arc::clone(&self.shared.running).acquire_owned().await;
             let permit = permit.map_err(|_| error("57P03", "the server is stopping"))?;
             if let Some(values) = values {

@@ -55,10 +55,6 @@ pub enum ServeError {
     Plain(SocketAddr),
     #[error("serve.users: nobody may log in; name a user with a password and a role")]
     NoUsers,
-    #[error(transparent)]
-    Lake(#[from] crate::lake::LakeError),
-    #[error(transparent)]
-    Query(#[from] crate::query::QueryError),
 }
 
 impl ServeError {

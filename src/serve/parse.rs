@@ -46,19 +46,19 @@ pub(super) fn statements(
     let read = Parser::new(&dialect)
         .with_tokens_with_locations(tokens)
         .parse_statements();
-    let read = read.map_err(|error| error.to_string());
-    if read.iter().flatten().any(|one| tables(one) > TABLES_MAX) {
+    let statements = match read {
+        Ok(statements) if !statements.iter().all(asks_catalog) => statements,
+        Ok(statements) => catalog.parse(sql).unwrap_or(statements),
+        Err(error) => match catalog.parse(sql) {
+            Ok(statements) if statements.iter().all(asks_catalog) => statements,
+            _ => return Err(invalid(error.to_string())),
+        },
+    };
+    if statements.iter().any(|one| tables(one) > TABLES_MAX) {
         let reason = format!("a statement names {TABLES_MAX} tables at most");
         return Err(("54001", reason));
     }
-    match read {
-        Ok(statements) if !statements.iter().all(asks_catalog) => Ok(statements),
-        Ok(statements) => Ok(catalog.parse(sql).unwrap_or(statements)),
-        Err(error) => match catalog.parse(sql) {
-            Ok(statements) if statements.iter().all(asks_catalog) => Ok(statements),
-            _ => Err(invalid(error)),
-        },
-    }
+    Ok(statements)
 }
 
 /// Whether `statement` reads no table but those of PostgreSQL's catalog.
@@ -178,6 +178,15 @@ mod tests {
         let long = format!("SELECT '{}'", "x".repeat(BYTES_MAX));
         assert_eq!(read(&long).unwrap_err().0, "54001");
         assert_eq!(read("SELEC 1").unwrap_err().0, "42601");
+        // Only the catalog's parser reads this one.
+        let doubled: Vec<String> = (1..40)
+            .map(|at| format!("t{at} AS (SELECT l.oid FROM t{} l, t{} r)", at - 1, at - 1))
+            .collect();
+        let tree = format!(
+            "WITH t0 AS (SELECT oid FROM pg_catalog.pg_class WHERE relname OPERATOR(pg_catalog.~) '^(e)$' COLLATE pg_catalog.default), {} SELECT * FROM t39",
+            doubled.join(", ")
+        );
+        assert_eq!(read(&tree).unwrap_err().0, "54001");
     }
 
     #[test]

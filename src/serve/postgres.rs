@@ -224,12 +224,12 @@ impl StartupHandler for Startup {
         let outcome = self.scram.on_startup(client, message).await;
         let user = client.metadata().get(METADATA_USER);
         let user = user.map(String::as_str).unwrap_or_default();
-        if let Err(error) = &outcome {
+        if outcome.is_err() {
             let peer = client.socket_addr();
             self.shared.failures.add(peer.ip());
             Event::LoginFailed { peer, user }.tell();
             // The library answers and closes, but goes on to listen. Nothing is answered to who has no role.
-            debug_assert!(self.connection.role().is_none(), "{error}");
+            debug_assert!(self.connection.role().is_none());
         } else if matches!(client.state(), PgWireConnectionState::ReadyForQuery)
             && let Some(role) = self.shared.logins.role(user)
         {

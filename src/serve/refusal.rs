@@ -33,7 +33,6 @@ pub(super) fn told(role: Role, wrong: &QueryError) -> PgWireError {
     let text = wrong.to_string();
     let code = match wrong {
         QueryError::NotReadOnly(_) => "42501",
-        QueryError::LostRows => "53200",
         QueryError::TooLarge => "54001",
         QueryError::DataFusion(error) => return unanswered(role, error.find_root(), text),
         _ => "58000",

@@ -37,8 +37,8 @@ pub(super) struct Bounds {
 /// A batch of an answer, or nothing after the last one. Who hears neither has not heard all of it.
 type Part = Result<Option<RecordBatch>, QueryError>;
 
-/// A query that runs where it can keep no connection waiting, whatever it does. It ends when nobody wants its batches any more,
-/// and at its deadline even if a client has stopped to take them, and keeps its place among the running ones until then.
+/// A query that runs where it can keep no connection waiting, whatever it does. It ends where it next gives way when nobody wants
+/// its batches any more, and at its deadline even if a client has stopped to take them, and keeps its place until then.
 pub(super) struct Running {
     parts: mpsc::Receiver<Part>,
     task: AbortHandle,
@@ -69,7 +69,7 @@ impl Running {
         }
     }
 
-    /// The next batch, or nothing if there was one more before: never because of a limit.
+    /// The next batch, and nothing after the last one: a limit is an error.
     pub(super) async fn next(&mut self) -> PgWireResult<Option<RecordBatch>> {
         let Bounds {
             deadline,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use datafusion::error::DataFusionError;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::setup_pg_catalog;
 use tokio::runtime::Handle;
@@ -50,19 +51,18 @@ impl Sessions {
         access: Access,
     ) -> Result<Arc<Session>, QueryError> {
         let pinned = std::mem::replace(&mut self.pinned, self.transaction);
-        let lost = |error: JoinError| QueryError::Write(error.into());
+        let looked = Instant::now();
         if let Some(fresh) = &mut self.newest {
-            let recent = pinned || fresh.looked.elapsed() < LOOK_EVERY;
-            if recent || !newer(place, &fresh.session).await? {
-                if !recent {
-                    fresh.looked = Instant::now();
-                }
+            if pinned || fresh.looked.elapsed() < LOOK_EVERY {
+                return Ok(Arc::clone(&fresh.session));
+            }
+            if !newer(place, &fresh.session).await? {
+                fresh.looked = looked;
                 return Ok(Arc::clone(&fresh.session));
             }
         }
-        let looked = Instant::now();
         let opened = queries.spawn(open(place.clone(), access)).await;
-        let session = Arc::new(opened.map_err(lost)??);
+        let session = Arc::new(opened.map_err(broken)??);
         self.newest = Some(Fresh {
             session: Arc::clone(&session),
             looked,
@@ -83,8 +83,10 @@ async fn open(place: Place, access: Access) -> Result<Session, QueryError> {
 async fn newer(place: &Place, session: &Session) -> Result<bool, QueryError> {
     let place = place.clone();
     let last = tokio::task::spawn_blocking(move || lake::last_epoch(&place));
-    let last = last
-        .await
-        .map_err(|error| QueryError::Write(error.into()))??;
-    Ok(last > session.epoch())
+    Ok(last.await.map_err(broken)?? > session.epoch())
+}
+
+/// A task that did not come to its end.
+fn broken(error: JoinError) -> QueryError {
+    DataFusionError::ExecutionJoin(Box::new(error)).into()
 }

@@ -44,6 +44,7 @@ mod suppress;
 mod tamper;
 mod upkeep;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -119,6 +120,12 @@ fn keytrail(arguments: &[&str]) -> Output {
         .env_remove("KEYTRAIL_CONFIG")
         .output()
         .unwrap()
+}
+
+/// Says aloud, past the test harness, that something cannot be tried here.
+fn skip(what: &str) {
+    let line = format!("SKIPPED: {what}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// Waits for what an async function gives.

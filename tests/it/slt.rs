@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use keytrail::query::{Format, QueryError, Session, bind, questions, write};
+use keytrail::query::{Format, QueryError, Session, bind, question, questions, write};
 use sqllogictest::{
     AsyncDB, DBOutput, DefaultColumnType, Runner, default_column_validator, default_normalizer,
     default_validator,
@@ -85,9 +85,7 @@ impl Asked {
     async fn question(&self, words: &str) -> Result<(), Wrong> {
         let mut words = words.split_whitespace();
         let name = words.next().unwrap_or_default();
-        let all = questions()?;
-        let question = all.iter().find(|one| one.name == name);
-        let question = question.ok_or_else(|| Wrong(format!("there is no question {name:?}")))?;
+        let question = question(name)?;
         let mut params = BTreeMap::new();
         for word in words {
             let (param, value) = word.split_once('=').unwrap();
@@ -97,7 +95,7 @@ impl Asked {
             };
             params.insert(param.to_owned(), value);
         }
-        let (schema, batches) = self.0.sql(&bind(question, &params)?).await?;
+        let (schema, batches) = self.0.sql(&bind(&question, &params)?).await?;
         Ok(self.0.register_rows("answer", schema, batches)?)
     }
 }

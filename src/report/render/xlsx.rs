@@ -30,7 +30,8 @@ pub(super) fn render(document: &Document) -> Result<Vec<u8>, XlsxError> {
 fn rows(document: &Document, sheet: &mut Worksheet) -> Result<(), XlsxError> {
     sheet.set_name(&document.provenance.report)?;
     let head = Format::new().set_bold();
-    let last_row = place(document.rows.len())?;
+    let last_row =
+        u32::try_from(document.rows.len()).map_err(|_| XlsxError::RowColumnLimitError)?;
     for (at, column) in (0_u16..).zip(&document.columns) {
         let cells = || {
             document
@@ -98,10 +99,6 @@ fn origin(document: &Document, sheet: &mut Worksheet) -> Result<(), XlsxError> {
     sheet.set_column_width(0, 24)?;
     sheet.set_column_width(1, 120)?;
     Ok(())
-}
-
-fn place(count: usize) -> Result<u32, XlsxError> {
-    u32::try_from(count).map_err(|_| XlsxError::RowColumnLimitError)
 }
 
 /// A number that a cell holds exactly. Ids of accounts look like numbers and are none: they begin with zeros, or are too long.

@@ -19,7 +19,7 @@ mod writers;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use keytrail::lake::verify;
 use keytrail::query::{Format, Session};
 
-use super::wait;
+use super::{skip, wait};
 
 /// The signal of a process that aborts, as the failpoints' `exit` does.
 const ABORTED: i32 = 6;
@@ -173,12 +173,6 @@ fn files(folder: &Path, seed: u64, events: u64) -> (Source, Truth) {
     let words = said(&output);
     let elements = words.split(' ').next().unwrap().parse().unwrap();
     (Source::Files(logs), Truth { uids, elements })
-}
-
-/// Says aloud, past the test harness, that something cannot be tried here.
-fn skip(what: &str) {
-    let line = format!("SKIPPED: {what}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// The findings of a lake, and the events behind them, without the columns that say when they were committed.

@@ -17,6 +17,9 @@ pub(super) type Row = Vec<Option<String>>;
 /// Longer than any limit that a test sets: who waits so long waits for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Name of the portal from which rows are taken some at a time.
+const PORTAL: &str = "p";
+
 /// Why the server did not answer.
 #[derive(Debug, PartialEq)]
 pub(super) struct Refusal {
@@ -25,13 +28,15 @@ pub(super) struct Refusal {
     pub(super) message: String,
 }
 
-/// What the server says of a prepared statement.
+/// What the server says of a prepared statement or of a portal.
 #[derive(Debug, Default)]
 pub(super) struct Described {
     /// Types of its parameters (`pg_type.oid`).
     pub(super) params: Vec<u32>,
     /// Names and types of its columns.
     pub(super) columns: Vec<(String, u32)>,
+    /// Whether a portal has more rows.
+    suspended: bool,
 }
 
 pub(super) struct Client {
@@ -123,6 +128,7 @@ impl Client {
                         fields.map(|field| Ok((field.name().to_owned(), field.type_oid())));
                     described.columns = fields.collect().unwrap();
                 }
+                Message::PortalSuspended => described.suspended = true,
                 Message::ErrorResponse(body) => refused = Some(refusal(body.fields())),
                 Message::ReadyForQuery(_) => {
                     return refused.map_or(Ok((rows, described)), Err);
@@ -186,6 +192,28 @@ impl Client {
             frontend::sync(out);
         });
         Ok(self.answer()?.0)
+    }
+
+    /// Opens a portal on `sql` and takes `most` rows of it; whether there are more.
+    pub(super) fn open(&mut self, sql: &str, most: i32) -> Result<(Vec<Row>, bool), Refusal> {
+        self.say(|out| {
+            frontend::close(b'P', PORTAL, out).unwrap();
+            frontend::parse("", sql, [], out).unwrap();
+            let nothing = |(): (), _: &mut BytesMut| Ok(IsNull::Yes);
+            let bound = frontend::bind(PORTAL, "", [], [], nothing, [], out);
+            assert!(bound.is_ok(), "{sql}");
+        });
+        self.fetch(most)
+    }
+
+    /// Takes `most` more rows of the portal.
+    pub(super) fn fetch(&mut self, most: i32) -> Result<(Vec<Row>, bool), Refusal> {
+        self.say(|out| {
+            frontend::execute(PORTAL, most, out).unwrap();
+            frontend::sync(out);
+        });
+        let (rows, described) = self.answer()?;
+        Ok((rows, described.suspended))
     }
 
     /// Cancels what this connection runs, by another connection, as clients do.

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use postgres_protocol::message::frontend;
+use tempfile::TempDir;
 
 use super::investigate::text;
 use super::keytrail;
@@ -35,17 +36,30 @@ const LIMIT: &str = "54000";
 const ENDED: &str = "57014";
 const NO_LOGIN: &str = "28P01";
 
-/// A server that is stopped when it is dropped.
+/// A server of a lake of its own, which is stopped when it is dropped.
 struct Served {
     process: Child,
     port: u16,
+    data: String,
+    dir: TempDir,
 }
 
 impl Served {
-    /// Serves `data` with three users and what `more` sets.
-    fn start(data: &str, dir: &Path, more: &str) -> Self {
-        let process = serve(data, dir, more, "127.0.0.1:0").spawn().unwrap();
-        let mut served = Self { process, port: 0 };
+    /// Serves with three users and what `more` sets.
+    fn start(more: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), more)
+    }
+
+    /// The same in a folder in which something lies already.
+    fn start_in(dir: TempDir, more: &str) -> Self {
+        let data = own_lake(dir.path());
+        let process = serve(&data, dir.path(), more, "127.0.0.1:0").spawn();
+        let mut served = Self {
+            process: process.unwrap(),
+            port: 0,
+            data,
+            dir,
+        };
         let talk = served.process.stderr.take().unwrap();
         let mut lines = BufReader::new(talk).lines();
         served.port = lines
@@ -66,12 +80,16 @@ impl Served {
     fn login(&self, user: &str, password: &str) -> Result<Client, Refusal> {
         Client::login(self.port, user, password)
     }
+
+    fn kill(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
 }
 
 impl Drop for Served {
     fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
+        self.kill();
     }
 }
 
@@ -95,11 +113,9 @@ fn serve(data: &str, dir: &Path, more: &str, address: &str) -> Command {
 
 #[test]
 fn questions_are_answered_with_parameters_and_types() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = own_lake(dir.path());
-    let served = Served::start(&data, dir.path(), "");
+    let served = Served::start("");
     let counted = "SELECT count(*) AS n FROM events WHERE provider = ";
-    let expected = rows(&data, &format!("{counted}'aws'"));
+    let expected = rows(&served.data, &format!("{counted}'aws'"));
     let mut client = served.client("iris");
     let sql = "SELECT count(*) AS n, min(event_time) AS first, max(read_only) AS reads, max(event_date) AS day FROM events \
                WHERE provider = $1 AND event_date >= $2";
@@ -131,15 +147,13 @@ fn questions_are_answered_with_parameters_and_types() {
 /// Tools ask for the catalog in ways that the library rewrites; what asks the lake must not be.
 #[test]
 fn answers_are_those_of_the_command_line() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = own_lake(dir.path());
-    let served = Served::start(&data, dir.path(), "");
+    let served = Served::start("");
     let mut client = served.client("iris");
     for sql in [
         "SELECT i.identity_uid, (SELECT count(*) FROM finding f WHERE f.identity_uid = i.identity_uid) AS n FROM identity i ORDER BY 1",
         "SELECT (SELECT count(*) FROM finding WHERE finding.severity = 'high') AS a, (SELECT count(*) FROM events) AS b",
     ] {
-        let expected = rows(&data, sql);
+        let expected = rows(&served.data, sql);
         let expected: Vec<Vec<String>> = expected
             .iter()
             .map(|row| row.as_object().unwrap().values())
@@ -160,7 +174,7 @@ fn answers_are_those_of_the_command_line() {
     let sql = "SELECT (SELECT count(*) FROM events WHERE provider = $1) AS n";
     let found = client.ask(sql, &["aws"]).unwrap();
     let expected = rows(
-        &data,
+        &served.data,
         "SELECT count(*) AS n FROM events WHERE provider = 'aws'",
     );
     assert_eq!(found[0][0], Some(expected[0]["n"].to_string()));
@@ -169,9 +183,7 @@ fn answers_are_those_of_the_command_line() {
 /// Small texts that are very large when they are understood.
 #[test]
 fn statements_that_are_too_large_are_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = own_lake(dir.path());
-    let served = Served::start(&data, dir.path(), "");
+    let served = Served::start("");
     let mut client = served.client("vera");
     let doubled: Vec<String> = (1..40)
         .map(|at| format!("t{at} AS (SELECT l.n FROM t{} l, t{} r)", at - 1, at - 1))
@@ -195,10 +207,8 @@ fn statements_that_are_too_large_are_refused() {
 /// One of each sort; `serve::rules` has every other. Nothing reaches a file.
 #[test]
 fn nothing_but_reading_is_allowed() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = own_lake(dir.path());
-    let served = Served::start(&data, dir.path(), "");
-    let aim = dir.path().join("out");
+    let served = Served::start("");
+    let aim = served.dir.path().join("out");
     let mut client = served.client("otto");
     for sql in [
         "INSERT INTO activity SELECT * FROM activity",
@@ -224,9 +234,7 @@ fn nothing_but_reading_is_allowed() {
 
 #[test]
 fn roles_see_what_is_theirs() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = own_lake(dir.path());
-    let served = Served::start(&data, dir.path(), "");
+    let served = Served::start("");
     for (user, hidden) in [
         ("vera", &["raw_events", "rejects", "query_audit"][..]),
         ("iris", &["query_audit"]),
@@ -253,9 +261,7 @@ fn roles_see_what_is_theirs() {
 /// The library answers a failed login, closes its half of the connection and goes on to read. What comes then is not run.
 #[test]
 fn who_has_not_logged_in_is_not_answered() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = own_lake(dir.path());
-    let served = Served::start(&data, dir.path(), "");
+    let served = Served::start("");
     let mut socket = TcpStream::connect(("127.0.0.1", served.port)).unwrap();
     let patience = Some(Duration::from_secs(10));
     socket.set_read_timeout(patience).unwrap();
@@ -276,17 +282,15 @@ fn who_has_not_logged_in_is_not_answered() {
     drop(socket.read_to_end(&mut answered));
     let answered = String::from_utf8_lossy(&answered).into_owned();
     assert!(!answered.contains("ktmarked"), "{answered}");
-    let asked = fs::read_dir(Path::new(&data).join("inbox")).map_or(0, Iterator::count);
+    let asked = fs::read_dir(Path::new(&served.data).join("inbox")).map_or(0, Iterator::count);
     assert_eq!(asked, 0, "something was asked");
-    assert!(rows(&data, "SELECT sql FROM query_audit").is_empty());
+    assert!(rows(&served.data, "SELECT sql FROM query_audit").is_empty());
 }
 
 #[test]
 fn a_query_that_never_ends_is_ended_and_others_are_served() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = own_lake(dir.path());
     let more = "query_time_max = \"8s\"\nqueries_max = 2";
-    let served = Served::start(&data, dir.path(), more);
+    let served = Served::start(more);
     let (mut client, mut other) = (served.client("iris"), served.client("otto"));
     let timed = |client: &mut Client, sql: &str| {
         let begun = Instant::now();
@@ -367,10 +371,8 @@ fn end(mut served: Served) {
 
 #[test]
 fn limits_end_with_an_error() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = own_lake(dir.path());
     let more = "rows_max = 2000\nconnections_max = 3\nmemory_bytes_max = 30000000";
-    let served = Served::start(&data, dir.path(), more);
+    let served = Served::start(more);
     let mut client = served.client("iris");
     let refusal = client.refused("SELECT 1 FROM events a CROSS JOIN coverage b");
     assert_eq!(refusal.code, LIMIT, "{refusal:?}");
@@ -388,12 +390,30 @@ fn limits_end_with_an_error() {
     }
 }
 
+/// Rows some at a time, up to a limit: whoever asks on after the error does not hear that it was all.
+#[test]
+fn an_answer_that_failed_is_not_over() {
+    let served = Served::start("rows_max = 10000");
+    let mut client = served.client("iris");
+    let sql = "SELECT value FROM generate_series(1, 20000)";
+    let (rows, more) = client.open(sql, 5_000).unwrap();
+    assert_eq!((rows.len(), more), (5_000, true));
+    for code in [LIMIT, "XX000"] {
+        let refusal = client.fetch(5_000).err();
+        assert_eq!(refusal.map(|refusal| refusal.code).as_deref(), Some(code));
+    }
+    // A negative number is no large one.
+    let (rows, more) = client
+        .open("SELECT value FROM generate_series(1, 9)", -1)
+        .unwrap();
+    assert_eq!((rows.len(), more), (9, false));
+}
+
 #[test]
 fn a_transaction_sees_one_epoch_and_everything_asked_is_audited() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = own_lake(dir.path());
     let last = "SELECT max(epoch) FROM epochs";
-    let served = Served::start(&data, dir.path(), "[lake]\nlease = \"1s\"");
+    let mut served = Served::start("[lake]\nlease = \"1s\"");
+    let data = served.data.clone();
     let mut client = served.client("otto");
     client.rows("BEGIN").unwrap();
     let before = client.one(last);
@@ -456,7 +476,7 @@ fn a_transaction_sees_one_epoch_and_everything_asked_is_audited() {
         assert!(Instant::now() < until, "what was asked never became rows");
         std::thread::sleep(Duration::from_secs(1));
     }
-    drop(served);
+    served.kill();
     let verified = keytrail(&["verify", "--data", &data]);
     assert!(verified.status.success(), "{}", text(&verified.stderr));
 }

@@ -1,16 +1,11 @@
 //! Tools that people have: psql where it is installed, psycopg and SQLAlchemy where `KEYTRAIL_TEST_PYTHON` names a Python that
 //! has them, and what Grafana and DBeaver say when they begin.
 
-use std::io::Write;
 use std::process::Command;
 
-use super::{PASSWORD, Served, own_lake, serve, text};
-
-/// Says on the terminal what could not be tested here.
-fn skipped(what: &str) {
-    let line = format!("SKIPPED: {what}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-}
+use super::super::investigate::lake;
+use super::super::skip;
+use super::{PASSWORD, Served, serve, text};
 
 /// What psql prints, or nothing where there is no psql.
 fn psql(served: &Served, host: &str, more: &str, command: &str) -> Option<(String, String)> {
@@ -28,7 +23,7 @@ fn psql(served: &Served, host: &str, more: &str, command: &str) -> Option<(Strin
             text(&output.stderr).to_owned(),
         )),
         Err(error) => {
-            skipped(&format!("psql: {error}"));
+            skip(&format!("psql: {error}"));
             None
         }
     }
@@ -36,9 +31,7 @@ fn psql(served: &Served, host: &str, more: &str, command: &str) -> Option<(Strin
 
 #[test]
 fn psql_is_at_home() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = own_lake(dir.path());
-    let served = Served::start(&data, dir.path(), "");
+    let served = Served::start("");
     for (command, expected) in [
         ("\\dt", &["| activity ", "| findings "][..]),
         ("\\d events", &["event_time", "timestamp with time zone"]),
@@ -70,7 +63,7 @@ fn psql_is_at_home() {
 #[test]
 fn nothing_is_served_in_clear_for_want_of_a_certificate() {
     let dir = tempfile::tempdir().unwrap();
-    let data = own_lake(dir.path());
+    let data = lake();
     let tls = |certificate: &str, key: &str| {
         format!("tls_certificate = \"{certificate}\"\ntls_key = \"{key}\"")
     };
@@ -88,7 +81,7 @@ fn nothing_is_served_in_clear_for_want_of_a_certificate() {
         .args(["-keyout", &key, "-out", &certificate])
         .output();
     if !made.is_ok_and(|made| made.status.success()) {
-        return skipped("TLS: openssl makes no certificate here");
+        return skip("TLS: openssl makes no certificate here");
     }
     let (open, own) = ("0.0.0.0:0", "127.0.0.1:0");
     for (more, address, expected) in [
@@ -103,7 +96,7 @@ fn nothing_is_served_in_clear_for_want_of_a_certificate() {
         assert_eq!(output.status.code(), Some(3), "{told}");
         assert!(told.contains(expected), "{told}");
     }
-    let served = Served::start(&data, dir.path(), &tls(&certificate, &key));
+    let served = Served::start_in(dir, &tls(&certificate, &key));
     let clear = served.login("iris", PASSWORD).err().unwrap();
     assert!(clear.message.contains("TLS"), "{clear:?}");
     let more = format!("sslmode=verify-full sslrootcert={certificate}");
@@ -116,9 +109,7 @@ fn nothing_is_served_in_clear_for_want_of_a_certificate() {
 /// DBeaver asks for its tree.
 #[test]
 fn grafana_and_dbeaver_find_their_way() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = own_lake(dir.path());
-    let served = Served::start(&data, dir.path(), "");
+    let served = Served::start("");
     let mut client = served.client("vera");
     for sql in [
         "SELECT quote_ident(table_name) AS \"table\" FROM information_schema.tables WHERE quote_ident(table_schema) NOT IN ('information_schema', 'pg_catalog') ORDER BY 1",
@@ -151,11 +142,9 @@ fn grafana_and_dbeaver_find_their_way() {
 fn psycopg_and_sqlalchemy_are_at_home() {
     let Some(python) = std::env::var_os("KEYTRAIL_TEST_PYTHON") else {
         let why = "KEYTRAIL_TEST_PYTHON names no Python that has them";
-        return skipped(&format!("psycopg and SQLAlchemy: {why}"));
+        return skip(&format!("psycopg and SQLAlchemy: {why}"));
     };
-    let dir = tempfile::tempdir().unwrap();
-    let data = own_lake(dir.path());
-    let served = Served::start(&data, dir.path(), "");
+    let served = Served::start("");
     let output = Command::new(python)
         .arg("tests/support/clients.py")
         .env("PGPASSWORD", PASSWORD)
