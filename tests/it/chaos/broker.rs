@@ -72,6 +72,9 @@ impl Broker {
             created.unwrap();
         }
         let producer = client("producer")
+            // Without it a batch that the broker has to be sent again (its topic is new, a leader is still being chosen)
+            // is written behind batches that were made after it, and a lane runs back by hours.
+            .set("enable.idempotence", "true")
             .set("compression.type", "zstd")
             .set("linger.ms", "20")
             .create()
