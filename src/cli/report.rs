@@ -98,7 +98,7 @@ impl ReportCommand {
                 let text = if named.is_some() {
                     "--format is another form than the name of the file says"
                 } else {
-                    "the name of the file must end in .md, .html, .csv, .json or .xlsx"
+                    "the name of the file must end in .md, .html, .csv, .json, .xlsx or .oscal.json"
                 };
                 Err(Exit(2, format!("{text}: it could not be verified")).into())
             }
@@ -139,10 +139,15 @@ impl ReportCommand {
         if form.needs_sidecar() {
             std::fs::write(sidecar(path), rendered(Form::Json)?)?;
         }
+        let tables = match document.parts.len() {
+            1 => String::new(),
+            parts if form == Form::Csv => format!(", the first of {parts} tables"),
+            parts => format!(" and {} more tables", parts - 1),
+        };
         global.say(format_args!(
-            "{}: {} rows as of epoch {}",
+            "{}: {} rows{tables}, as of epoch {}",
             path.display(),
-            document.rows.len(),
+            document.subject().rows.len(),
             document.provenance.epoch().unwrap_or(0)
         ));
         Ok(())
@@ -163,21 +168,19 @@ fn verify(global: &Global, file: &Path, data: Option<&Path>) -> Result<()> {
         Unread::Io(reason) => Exit(4, reason),
         Unread::Changed(reason) => Exit(6, reason),
     })?;
-    let from = &document.provenance;
     let shown = file.display();
-    let epoch = from.epoch().unwrap_or(0);
+    let epoch = document.provenance.epoch().unwrap_or(0);
+    let rows: usize = document.parts.iter().map(|part| part.rows.len()).sum();
     let Some(data) = data else {
         global.say(format_args!(
-            "{shown} agrees with itself: {} rows as of epoch {epoch}. Whether the lake says so, `--data DIR` tells",
-            from.rows,
+            "{shown} agrees with itself: {rows} rows as of epoch {epoch}. Whether the lake says so, `--data DIR` tells",
         ));
         return Ok(());
     };
     match block_on(again(&document, data, epoch))? {
         Checked::Same => {
             global.say(format_args!(
-                "{shown} is what the lake says: {} rows as of epoch {epoch}. By whom and when it was made nothing proves",
-                from.rows,
+                "{shown} is what the lake says: {rows} rows as of epoch {epoch}. By whom and when it was made nothing proves",
             ));
             Ok(())
         }

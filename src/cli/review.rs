@@ -27,7 +27,7 @@ pub(super) struct Review {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Take over sheets that were filled in: CSV or JSON, as the report access-review makes them; a workbook is saved as CSV first
+    /// Take over sheets that were filled in: CSV as the report access-review makes it, or JSON objects; a workbook is saved as CSV first
     #[command(after_help = columns())]
     Import(Import),
     /// Decide about one identity

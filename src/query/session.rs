@@ -60,7 +60,7 @@ impl Default for Access {
 }
 
 /// The views, in the order in which they build on each other.
-const VIEWS: [(&str, &str); 11] = [
+const VIEWS: [(&str, &str); 13] = [
     ("events", include_str!("../../queries/views/events.sql")),
     (
         "secret_reads",
@@ -77,7 +77,12 @@ const VIEWS: [(&str, &str); 11] = [
         "credential",
         include_str!("../../queries/views/credential.sql"),
     ),
+    (
+        "machine_ever",
+        include_str!("../../queries/views/machine_ever.sql"),
+    ),
     ("machine", include_str!("../../queries/views/machine.sql")),
+    ("change", include_str!("../../queries/views/change.sql")),
     (
         "attestation",
         include_str!("../../queries/views/attestation.sql"),

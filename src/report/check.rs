@@ -5,9 +5,10 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::document::VERSION;
 use super::render::{MARK, MARK_END};
-use super::{Document, Form, render, rows_sha256, sidecar};
-use crate::query::{QueryError, Session, bind, views_sha256};
+use super::{Document, Form, Part, render, rows_sha256, sidecar};
+use crate::query::{QueryError, Session, views_sha256};
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub fn read(path: &Path) -> Result<Document, Unread> {
     };
     let form = Form::of(path).ok_or_else(|| {
         Unread::Io(format!(
-            "{shown} is neither .md, .html, .csv, .json nor .xlsx"
+            "{shown} is neither .md, .html, .csv, .json, .xlsx nor .oscal.json"
         ))
     })?;
     let own = bytes(path)?;
@@ -47,6 +48,10 @@ pub fn read(path: &Path) -> Result<Document, Unread> {
     let beside = beside.transpose()?;
     checked(&shown.to_string(), &own, beside.as_deref(), form).map_err(Unread::Changed)
 }
+
+/// Why a report that asks something else than this build is none of this build's.
+const OTHER: &str =
+    "its question is not the one of this build: somebody changed it, or another build made it";
 
 fn checked(shown: &str, own: &[u8], beside: Option<&[u8]>, form: Form) -> Result<Document, String> {
     let document = match (form, beside) {
@@ -65,10 +70,12 @@ fn checked(shown: &str, own: &[u8], beside: Option<&[u8]>, form: Form) -> Result
             format!("{shown}:{}: {told}", first_difference(&again, own))
         });
     }
-    if rows_sha256(&document.columns, &document.rows) != document.provenance.rows_sha256 {
-        return Err(format!(
-            "{shown}: its rows do not have the hash that it names"
-        ));
+    for part in &document.parts {
+        if rows_sha256(&part.columns, &part.rows) != part.rows_sha256 {
+            return Err(format!(
+                "{shown}: its rows do not have the hash that it names"
+            ));
+        }
     }
     Ok(document)
 }
@@ -89,24 +96,27 @@ pub async fn compare(
     let Some(definition) = super::report(&from.report) else {
         return differs("this build makes no such report");
     };
-    // A question that the file brings along could answer anything.
-    let ours = bind(&definition.question()?, &from.params);
-    if ours.map_or(true, |sql| sql != from.sql) || from.views_sha256 != views_sha256() {
-        return differs(
-            "its question is not the one of this build: somebody changed it, or another build made it",
-        );
+    if from.views_sha256 != views_sha256() {
+        return differs(OTHER);
     }
     let who = (from.made_by.as_str(), from.made_at.as_str());
-    let mut again = super::make(&definition, &from.params, session, earlier, who).await?;
+    // It is asked what this build asks: a question that the file brings along could answer anything.
+    let again = super::make(&definition, &from.params, session, earlier, who).await;
+    let mut again = match again {
+        Err(QueryError::Question(_)) => return differs(OTHER),
+        again => again?,
+    };
     again.provenance.build.clone_from(&from.build);
     if again.provenance.ledger != from.ledger {
         return differs("the ledger is another one than that of the report");
     }
-    if again.columns != document.columns {
-        return differs("the question gives other columns");
+    if again.parts.len() != document.parts.len() {
+        return differs("it has other parts than those of this build");
     }
-    if let Some(place) = first_other(&again.rows, &document.rows) {
-        return differs(&format!("row {} is another one in the lake", place + 1));
+    for (ours, told) in again.parts.iter().zip(&document.parts) {
+        if let Some(reason) = other(ours, told) {
+            return differs(&reason);
+        }
     }
     if again != *document {
         return differs(
@@ -116,13 +126,54 @@ pub async fn compare(
     Ok(Checked::Same)
 }
 
+/// What is another in a part of the report than in `ours`.
+fn other(ours: &Part, told: &Part) -> Option<String> {
+    if (&ours.title, &ours.columns) != (&told.title, &told.columns) {
+        return Some(format!(
+            "{:?}: the question gives other columns",
+            told.title
+        ));
+    }
+    if let Some(place) = first_other(&ours.rows, &told.rows) {
+        let title = &told.title;
+        return Some(format!(
+            "{title:?}: row {} is another one in the lake",
+            place + 1
+        ));
+    }
+    (ours.sql != told.sql).then(|| OTHER.to_owned())
+}
+
 fn first_other(rows: &[Vec<String>], others: &[Vec<String>]) -> Option<usize> {
     let longest = rows.len().max(others.len());
     (0..longest).find(|place| rows.get(*place) != others.get(*place))
 }
 
 fn parse(bytes: &[u8]) -> Result<Document, String> {
-    serde_json::from_slice(bytes).map_err(|error| format!("the report does not parse: {error}"))
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        provenance: Version,
+    }
+    #[derive(serde::Deserialize)]
+    struct Version {
+        v: u32,
+    }
+    let wrong = |error: serde_json::Error| format!("the report does not parse: {error}");
+    let version = serde_json::from_slice::<Versioned>(bytes).map_err(wrong)?;
+    if version.provenance.v != VERSION {
+        let v = version.provenance.v;
+        return Err(format!(
+            "another build made it: it has form {v}, and this build reads {VERSION}"
+        ));
+    }
+    let document: Document = serde_json::from_slice(bytes).map_err(wrong)?;
+    let whole = |part: &Part| part.rows.iter().all(|row| row.len() == part.columns.len());
+    if document.parts.is_empty() || !document.parts.iter().all(whole) {
+        return Err(
+            "the report does not parse: it has no part, or a row that is not whole".to_owned(),
+        );
+    }
+    Ok(document)
 }
 
 /// The report at the end of a text.

@@ -21,7 +21,7 @@ use super::sql::lake;
 use super::wait;
 
 /// What questions are asked about.
-const GIVEN: [(&str, &str); 5] = [
+const GIVEN: [(&str, &str); 6] = [
     (
         "$IDENTITY",
         "SELECT nhi_uid FROM events WHERE provider = 'aws' AND nhi_uid IS NOT NULL GROUP BY 1 ORDER BY count(DISTINCT service) DESC, 1 LIMIT 1",
@@ -37,6 +37,10 @@ const GIVEN: [(&str, &str); 5] = [
     (
         "$FINDING",
         "SELECT finding_uid FROM findings ORDER BY 1 LIMIT 1",
+    ),
+    (
+        "$FOUND",
+        "SELECT identity_uid FROM findings ORDER BY 1 LIMIT 1",
     ),
     (
         "$SESSION",

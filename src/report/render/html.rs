@@ -1,10 +1,10 @@
 //! HTML: one file without a script and without anything that is loaded, for browsers and printers.
 
-use super::{Document, NOTHING, difference, facts, heading};
+use super::{Document, NOTHING, Part, difference, facts, heading};
 
 const STYLE: &str = ":root{color-scheme:light dark;--line:#8884;--bar:#4a78b5;--soft:#8881}\
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:90rem;padding:0 1rem}\
-h1{font-size:1.6rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}.lead{margin:.3rem 0 1.5rem;opacity:.8}\
+h1{font-size:1.6rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}h3{font-size:.95rem;margin:1.5rem 0 .3rem}.lead{margin:.3rem 0 1.5rem;opacity:.8}\
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem}\
 th,td{border-bottom:1px solid var(--line);padding:.3rem .6rem;text-align:left;vertical-align:top;white-space:nowrap}\
 th{position:sticky;top:0;background:Canvas}tbody tr:nth-child(even){background:var(--soft)}\
@@ -25,8 +25,9 @@ pub(super) fn render(document: &Document) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <title>{0}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{0}</h1>\n<p class=\"lead\">{1}</p>\n",
         safe(&from.title),
-        safe(&from.question)
+        safe(&document.subject().question)
     );
+    text += &contents(document);
     text += &chart(&document.tally);
     let changes = difference(document);
     if !changes.is_empty() {
@@ -36,23 +37,50 @@ pub(super) fn render(document: &Document) -> String {
         }
         text += "</ul>\n";
     }
-    text += "<h2>Rows</h2>\n";
-    text += &rows(document);
+    for (place, part) in document.parts.iter().enumerate() {
+        text += &format!("<h2 id=\"part-{place}\">{}</h2>\n", safe(&part.title));
+        if place > 0 {
+            text += &format!("<p class=\"lead\">{}</p>\n", safe(&part.question));
+        }
+        text += &rows(part);
+    }
     text += "<h2>What it does not show</h2>\n<ul>\n";
-    for caveat in &from.caveats {
+    for caveat in document.caveats() {
         text += &format!("<li>{}</li>\n", safe(caveat));
     }
     text += "</ul>\n<h2>Where it comes from</h2>\n<div class=\"wide\"><table>\n";
     for (name, value) in facts(document) {
         text += &format!(
-            "<tr><th scope=\"row\">{name}</th><td class=\"long\">{}</td></tr>\n",
+            "<tr><th scope=\"row\">{}</th><td class=\"long\">{}</td></tr>\n",
+            safe(&name),
             safe(&value)
         );
     }
-    text += "</table></div>\n<pre>";
-    text += &safe(from.sql.trim_end());
-    text += "</pre>\n</body>\n</html>\n";
-    text
+    text += "</table></div>\n";
+    for part in &document.parts {
+        text += &format!(
+            "<h3>{}</h3>\n<pre>{}</pre>\n",
+            safe(&part.title),
+            safe(part.sql.trim_end())
+        );
+    }
+    text + "</body>\n</html>\n"
+}
+
+/// Where each part is, if there are several.
+fn contents(document: &Document) -> String {
+    if document.parts.len() == 1 {
+        return String::new();
+    }
+    let mut text = "<nav><ul>\n".to_owned();
+    for (place, part) in document.parts.iter().enumerate() {
+        text += &format!(
+            "<li><a href=\"#part-{place}\">{}</a>: {}</li>\n",
+            safe(&part.title),
+            part.rows.len()
+        );
+    }
+    text + "</ul></nav>\n"
 }
 
 /// A bar for each standing.
@@ -82,20 +110,21 @@ fn chart(tally: &[(String, u64)]) -> String {
     svg + "</svg>\n"
 }
 
-fn rows(document: &Document) -> String {
-    if document.rows.is_empty() {
+fn rows(part: &Part) -> String {
+    if part.rows.is_empty() {
         return format!("<p>{NOTHING}</p>\n");
     }
     let mut text = "<div class=\"wide\"><table>\n<thead><tr>".to_owned();
-    for column in &document.columns {
+    for column in &part.columns {
         text += &format!("<th scope=\"col\">{}</th>", safe(&heading(column)));
     }
     text += "</tr></thead>\n<tbody>\n";
-    for row in &document.rows {
+    for row in &part.rows {
         text += "<tr>";
         for cell in row {
             let class = match cell {
-                cell if !cell.is_empty() && cell.parse::<f64>().is_ok() => " class=\"n\"",
+                // Ids of accounts have twelve digits and are no numbers.
+                cell if cell.len() < 12 && cell.parse::<f64>().is_ok() => " class=\"n\"",
                 cell if cell.len() > 60 => " class=\"long\"",
                 _ => "",
             };

@@ -1,10 +1,14 @@
 //! Markdown: for tickets and mail.
 
-use super::{Document, NOTHING, difference, facts, heading};
+use super::{Document, NOTHING, Part, difference, facts, heading};
 
 pub(super) fn render(document: &Document) -> String {
-    let from = &document.provenance;
-    let mut text = format!("# {}\n\n{}\n\n", safe(&from.title), safe(&from.question));
+    let title = &document.provenance.title;
+    let mut text = format!(
+        "# {}\n\n{}\n\n",
+        safe(title),
+        safe(&document.subject().question)
+    );
     for (standing, count) in &document.tally {
         text += &format!("* {count} {}\n", safe(standing));
     }
@@ -15,29 +19,38 @@ pub(super) fn render(document: &Document) -> String {
             text += &format!("* {}\n", safe(&line));
         }
     }
-    text += "\n## Rows\n\n";
-    if document.rows.is_empty() {
-        text += NOTHING;
-        text += "\n";
-    } else {
-        let names: Vec<String> = document.columns.iter().map(|name| heading(name)).collect();
-        text += &line(&names);
-        text += &line(&vec!["---".to_owned(); names.len()]);
-        for row in &document.rows {
-            text += &line(row);
-        }
+    for part in &document.parts {
+        text += &rows(part);
     }
     text += "\n## What it does not show\n\n";
-    for caveat in &from.caveats {
+    for caveat in document.caveats() {
         text += &format!("* {}\n", safe(caveat));
     }
     text += "\n## Where it comes from\n\n| | |\n| --- | --- |\n";
     for (name, value) in facts(document) {
-        text += &line(&[name.to_owned(), value]);
+        text += &line(&[name, value]);
     }
-    text += "\n```sql\n";
-    text += from.sql.trim_end();
-    text += "\n```\n\n";
+    for part in &document.parts {
+        text += &format!(
+            "\n{}\n\n```sql\n{}\n```\n",
+            safe(&part.title),
+            part.sql.trim_end()
+        );
+    }
+    text + "\n"
+}
+
+fn rows(part: &Part) -> String {
+    let mut text = format!("\n## {}\n\n", safe(&part.title));
+    if part.rows.is_empty() {
+        return text + NOTHING + "\n";
+    }
+    let names: Vec<String> = part.columns.iter().map(|name| heading(name)).collect();
+    text += &line(&names);
+    text += &line(&vec!["---".to_owned(); names.len()]);
+    for row in &part.rows {
+        text += &line(row);
+    }
     text
 }
 

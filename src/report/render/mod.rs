@@ -1,7 +1,9 @@
-//! A report as a file: for people who read (Markdown, HTML), for spreadsheets (CSV) and for programs (JSON).
+//! A report as a file: for people who read (Markdown, HTML), for spreadsheets (CSV, Excel), for programs (JSON) and for tools of
+//! auditors (OSCAL).
 
 mod html;
 mod markdown;
+mod oscal;
 mod xlsx;
 
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Document;
+use super::{Document, Part};
 use crate::query::csv_field;
 
 /// How the last line of Markdown and HTML begins, which holds the report again, for whoever checks it.
@@ -24,11 +26,15 @@ pub enum Form {
     Csv,
     Json,
     Xlsx,
+    Oscal,
 }
 
 impl Form {
     /// The form that the name of a file says.
     pub fn of(path: &Path) -> Option<Self> {
+        if path.file_name()?.to_str()?.ends_with(".oscal.json") {
+            return Some(Self::Oscal);
+        }
         match path.extension()?.to_str()? {
             "md" => Some(Self::Md),
             "html" => Some(Self::Html),
@@ -41,11 +47,11 @@ impl Form {
 
     /// Whether the report lies in a file of its own [beside](sidecar) one of this form, which has no place for it.
     pub const fn needs_sidecar(self) -> bool {
-        matches!(self, Self::Csv | Self::Xlsx)
+        matches!(self, Self::Csv | Self::Xlsx | Self::Oscal)
     }
 }
 
-/// The file beside a CSV or a workbook that holds the report as JSON.
+/// The file beside one of another form that holds the report as JSON.
 pub fn sidecar(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".report.json");
@@ -61,7 +67,8 @@ pub fn render(document: &Document, form: Form) -> Result<Vec<u8>, String> {
     let text = match form {
         Form::Md => markdown::render(document) + &own(document),
         Form::Html => html::render(document) + &own(document),
-        Form::Csv => csv(document),
+        Form::Csv => csv(document.subject()),
+        Form::Oscal => oscal::render(document),
         Form::Json => json(document) + "\n",
         Form::Xlsx => return xlsx::render(document).map_err(|error| error.to_string()),
     };
@@ -78,11 +85,11 @@ fn own(document: &Document) -> String {
     format!("{MARK}{}{MARK_END}\n", STANDARD.encode(bytes))
 }
 
-/// Columns and rows.
-fn csv(document: &Document) -> String {
+/// Columns and rows of one part: a CSV file has place for one table.
+fn csv(part: &Part) -> String {
     let cells = |row: &Vec<String>| row.iter().map(|cell| csv_field(cell)).collect::<Vec<_>>();
-    std::iter::once(&document.columns)
-        .chain(&document.rows)
+    std::iter::once(&part.columns)
+        .chain(&part.rows)
         .map(|row| cells(row).join(",") + "\n")
         .collect()
 }
@@ -93,7 +100,7 @@ fn heading(column: &str) -> String {
 }
 
 /// What stands below every report: the facts by name, in their order.
-fn facts(document: &Document) -> Vec<(&'static str, String)> {
+fn facts(document: &Document) -> Vec<(String, String)> {
     let from = &document.provenance;
     let ledger = |name: &str| from.ledger.get(name).cloned().unwrap_or_default();
     let params: Vec<String> = from
@@ -108,10 +115,10 @@ fn facts(document: &Document) -> Vec<(&'static str, String)> {
             text
         }
     };
-    vec![
-        ("question", from.question.clone()),
+    let mut facts = vec![
+        ("question", document.subject().question.clone()),
         ("parameters", or_none(params.join(", "))),
-        ("controls", or_none(from.controls.join(", "))),
+        ("controls", or_none(document.controls().join(", "))),
         ("lake as of epoch", ledger("epoch")),
         ("committed", ledger("committed_time")),
         ("logs judged until", or_none(ledger("watermark_time"))),
@@ -132,12 +139,21 @@ fn facts(document: &Document) -> Vec<(&'static str, String)> {
                 from.logs.gaps
             ),
         ),
-        ("rows", from.rows.to_string()),
-        ("hash of the rows", from.rows_sha256.clone()),
         ("made by", from.made_by.clone()),
         ("made", from.made_at.clone()),
         ("Keytrail", from.build.clone()),
     ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect::<Vec<_>>();
+    facts.extend(document.parts.iter().map(|part| {
+        let name = format!("rows of “{}”", part.title);
+        (
+            name,
+            format!("{}, hash {}", part.rows.len(), part.rows_sha256),
+        )
+    }));
+    facts
 }
 
 /// What a report without rows says instead of them.

@@ -4,7 +4,7 @@ use rust_xlsxwriter::{
     DataValidation, DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError,
 };
 
-use super::{Document, NOTHING, difference, facts, heading};
+use super::{Document, NOTHING, Part, difference, facts, heading};
 use crate::model::ReviewDecision;
 
 /// Longer texts do not fit into a cell (Excel specifications and limits, "Total number of characters that a cell can contain").
@@ -22,23 +22,29 @@ pub(super) fn render(document: &Document) -> Result<Vec<u8>, XlsxError> {
         .set_title(&document.provenance.title)
         .set_creation_datetime(&created);
     workbook.set_properties(&properties);
-    rows(document, workbook.add_worksheet())?;
+    for (place, part) in document.parts.iter().enumerate() {
+        let sheet = workbook.add_worksheet();
+        sheet.set_name(name(document, place))?;
+        rows(part, sheet)?;
+    }
     origin(document, workbook.add_worksheet())?;
     workbook.save_to_buffer()
 }
 
-fn rows(document: &Document, sheet: &mut Worksheet) -> Result<(), XlsxError> {
-    sheet.set_name(&document.provenance.report)?;
+/// The name of a part's sheet, which has place for 31 characters: the first words of the title.
+fn name(document: &Document, place: usize) -> &str {
+    if place == 0 {
+        return &document.provenance.report;
+    }
+    let title = &document.parts[place].title;
+    title.split(',').next().unwrap_or(title)
+}
+
+fn rows(part: &Part, sheet: &mut Worksheet) -> Result<(), XlsxError> {
     let head = Format::new().set_bold();
-    let last_row =
-        u32::try_from(document.rows.len()).map_err(|_| XlsxError::RowColumnLimitError)?;
-    for (at, column) in (0_u16..).zip(&document.columns) {
-        let cells = || {
-            document
-                .rows
-                .iter()
-                .filter_map(|row| row.get(usize::from(at)))
-        };
+    let last_row = u32::try_from(part.rows.len()).map_err(|_| XlsxError::RowColumnLimitError)?;
+    for (at, column) in (0_u16..).zip(&part.columns) {
+        let cells = || part.rows.iter().filter_map(|row| row.get(usize::from(at)));
         let heading = heading(column);
         let own = heading.chars().count() + FILTER_WIDTH;
         let longest = cells().map(|cell| cell.chars().count()).max().unwrap_or(0);
@@ -56,7 +62,7 @@ fn rows(document: &Document, sheet: &mut Worksheet) -> Result<(), XlsxError> {
             sheet.add_data_validation(1, at, last_row, at, &allowed)?;
         }
     }
-    let columns = document.columns.len();
+    let columns = part.columns.len();
     if let Some(last) = columns.checked_sub(1) {
         let last = u16::try_from(last).map_err(|_| XlsxError::RowColumnLimitError)?;
         sheet.autofilter(0, 0, last_row, last)?;
@@ -65,7 +71,7 @@ fn rows(document: &Document, sheet: &mut Worksheet) -> Result<(), XlsxError> {
     // On paper all columns stand beside each other, under their headings.
     sheet.set_landscape().set_print_fit_to_pages(1, 0);
     sheet.set_repeat_rows(0, 0)?;
-    if document.rows.is_empty() {
+    if part.rows.is_empty() {
         sheet.write_string(1, 0, NOTHING)?;
     }
     Ok(())
@@ -83,14 +89,14 @@ fn origin(document: &Document, sheet: &mut Worksheet) -> Result<(), XlsxError> {
             .into_iter()
             .map(|line| ("changed".to_owned(), line)),
     );
-    let caveats = from.caveats.iter();
-    lines.extend(caveats.map(|caveat| ("it does not show".to_owned(), caveat.clone())));
-    lines.extend(
-        facts(document)
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value)),
-    );
-    lines.push(("SQL".to_owned(), from.sql.trim_end().to_owned()));
+    let caveats = document.caveats().into_iter();
+    lines.extend(caveats.map(|caveat| ("it does not show".to_owned(), caveat.to_owned())));
+    lines.extend(facts(document));
+    let questions = document.parts.iter();
+    lines.extend(questions.map(|part| {
+        let name = format!("SQL of “{}”", part.title);
+        (name, part.sql.trim_end().to_owned())
+    }));
     let (bold, wrapped) = (Format::new().set_bold(), Format::new().set_text_wrap());
     for (row, (name, value)) in (0_u32..).zip(&lines) {
         sheet.write_string_with_format(row, 0, short(name), &bold)?;
