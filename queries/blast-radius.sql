@@ -2,6 +2,7 @@
 -- param identity: identity_uid as the tables spell it
 -- param days = 90: how far to look back
 -- controls: NHI5:2025, CC7.3, A.8.2, 7.2.5, PR.AA-05
+-- caveat: of the last `days` days that the lake knows, whatever period a report is about
 -- caveat: it shows what was reached with success, not what could be reached
 WITH since AS (
   SELECT CAST(coalesce(max(watermark_time), max(committed_time)) AS DATE) - CAST(concat(:days, ' days') AS INTERVAL) AS day

@@ -2,6 +2,7 @@
 -- param identity: identity_uid as the tables spell it
 -- param rows = 1000: at most this many rows, earliest first
 -- controls: NHI1:2025, CC6.2, A.5.16, 10.2.1.5, PR.AA-01
+-- caveat: the earliest `rows` of all changes that the lake knows, whatever period a report is about
 -- caveat: only changes that the logs tell of; what happened before the first log, or in another account's log, is missing
 WITH owned AS (
   SELECT DISTINCT credential_uid

@@ -2,6 +2,7 @@
 -- param identity: identity_uid whose permissions are used
 -- param days = 90: how far to look back
 -- controls: NHI5:2025, CC6.3, A.8.2, 7.2.5.1, PR.AA-05
+-- caveat: of the last `days` days that the lake knows, whatever period a report is about
 -- caveat: operations that no log records, such as data events that are switched off, are used without being listed
 WITH since AS (
   SELECT CAST(coalesce(max(watermark_time), max(committed_time)) AS DATE) - CAST(concat(:days, ' days') AS INTERVAL) AS day

@@ -4,7 +4,7 @@
 -- controls: NHI1:2025, CC8.1, A.8.32, 6.5.1, PR.AA-05
 -- caveat: a ticket allows a change that it names by its event, or one of its identity, of its action and within its time
 -- caveat: what was stated last of a ticket counts; of several that allow a change, the one that was approved first is shown
--- caveat: a change whose target the log does not name can only be allowed by its event
+-- caveat: a change that names neither an identity nor a credential that is known can only be allowed by its event
 WITH since AS (
   SELECT CAST(coalesce(max(watermark_time), max(committed_time)) AS DATE) - CAST(concat(:days, ' days') AS INTERVAL) AS day
   FROM epochs

@@ -1,5 +1,5 @@
 -- Machine identities that a customer owns and can remove, whatever has become of them, under the id that counts. A user of IAM
--- that never had a credential of its own is a person who signs in, or cannot do anything.
+-- that never had another credential than a password is a person who signs in, or cannot do anything.
 SELECT *
 FROM identity
 WHERE merged_into_uid IS NULL
@@ -17,5 +17,5 @@ WHERE merged_into_uid IS NULL
   )
   AND (
     kind <> 'iam_user'
-    OR identity_uid IN (SELECT identity_uid FROM credentials)
+    OR identity_uid IN (SELECT identity_uid FROM credentials WHERE kind <> 'console_password')
   )

@@ -24,7 +24,7 @@ pub(super) struct ReportCommand {
     /// The lake: a folder, or an address like s3://bucket/lake
     #[arg(long, env = "KEYTRAIL_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
-    /// A value that the report's question takes, `-p days=60`
+    /// A value that the report takes, `-p days=60`; `keytrail report` lists them
     #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = pair)]
     params: Vec<(String, String)>,
     /// What the lake knew at this time, a day or a time; now unless given
@@ -59,6 +59,10 @@ impl ReportCommand {
             let mut out = std::io::stdout();
             for report in REPORTS {
                 writeln!(out, "{}\n    {}", report.name, report.purpose)?;
+                let takes: Vec<String> = report.takes()?.into_iter().collect();
+                if !takes.is_empty() {
+                    writeln!(out, "    takes {}", takes.join(", "))?;
+                }
             }
             return Ok(());
         };

@@ -60,7 +60,7 @@ impl Default for Access {
 }
 
 /// The views, in the order in which they build on each other.
-const VIEWS: [(&str, &str); 13] = [
+const VIEWS: [(&str, &str); 14] = [
     ("events", include_str!("../../queries/views/events.sql")),
     (
         "secret_reads",
@@ -82,6 +82,10 @@ const VIEWS: [(&str, &str); 13] = [
         include_str!("../../queries/views/machine_ever.sql"),
     ),
     ("machine", include_str!("../../queries/views/machine.sql")),
+    (
+        "credential_holder",
+        include_str!("../../queries/views/credential_holder.sql"),
+    ),
     ("change", include_str!("../../queries/views/change.sql")),
     (
         "attestation",

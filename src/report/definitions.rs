@@ -1,5 +1,7 @@
 //! Which reports there are, and of which questions they are made.
 
+use std::collections::BTreeSet;
+
 use crate::query::{QueryError, Question, question};
 
 /// A report.
@@ -17,8 +19,10 @@ pub struct Definition {
     pub(super) tally: &'static str,
     /// Titles and questions of the parts that follow. They are asked about the identities of the first.
     further: &'static [(&'static str, &'static str)],
-    /// A value that the report must be given, though its question could do without.
-    pub(super) needs: Option<&'static str>,
+    /// Whether it is about one identity, which must be named.
+    pub(super) of_one: bool,
+    /// What it takes unless told otherwise, where that is not what its questions do.
+    pub(super) values: &'static [(&'static str, &'static str)],
     /// Who reads it, and what for.
     pub purpose: &'static str,
 }
@@ -32,7 +36,8 @@ const ONE: Definition = Definition {
     key: &["identity_uid"],
     tally: "",
     further: &[],
-    needs: None,
+    of_one: false,
+    values: &[],
     purpose: "",
 };
 
@@ -66,7 +71,7 @@ pub const REPORTS: [Definition; 9] = [
     Definition {
         name: "evidence-pack",
         title: "Evidence about a sample of machine identities",
-        heading: "Who was drawn",
+        heading: "Whom it is about",
         question: "evidence-sample",
         tally: "dormancy_class",
         further: &[
@@ -76,12 +81,15 @@ pub const REPORTS: [Definition; 9] = [
             ),
             ("Credentials", "evidence-credentials"),
             ("Use, by month", "evidence-use"),
-            ("Actions, drawn among all", "evidence-actions"),
+            (
+                "Actions booked on them, drawn among all",
+                "evidence-actions",
+            ),
             ("Findings, and what was decided", "evidence-findings"),
             ("Decisions about access", "evidence-decisions"),
             ("Logs that could have shown it", "evidence-coverage"),
         ],
-        purpose: "for auditors: everything about 25 identities that nobody chose, to be tested",
+        purpose: "for auditors: what is to be tested about 25 identities that a seed draws",
         ..ONE
     },
     Definition {
@@ -91,17 +99,18 @@ pub const REPORTS: [Definition; 9] = [
         question: "evidence-sample",
         tally: "dormancy_class",
         further: &[
-            ("How it came, changed and went", "lifecycle-of-identity"),
-            ("Tickets", "evidence-changes"),
+            ("Tickets of its changes", "evidence-changes"),
+            ("Changes of it and by it", "lifecycle-of-identity"),
             ("Credentials", "evidence-credentials"),
             ("Use, by month", "evidence-use"),
-            ("Operations that it uses", "operations-used"),
-            ("What it reached", "blast-radius"),
+            ("Operations of late", "operations-used"),
+            ("What it reached of late", "blast-radius"),
             ("Findings, and what was decided", "evidence-findings"),
             ("Decisions about access", "evidence-decisions"),
             ("Logs that could have shown it", "evidence-coverage"),
         ],
-        needs: Some("identity"),
+        of_one: true,
+        values: &[("rows", "1000000")],
         purpose: "for whoever asks about one identity: its whole history",
         ..ONE
     },
@@ -156,6 +165,17 @@ pub const REPORTS: [Definition; 9] = [
 ];
 
 impl Definition {
+    /// The names of the values that it takes.
+    ///
+    /// # Errors
+    ///
+    /// A question that does not parse.
+    pub fn takes(&self) -> Result<BTreeSet<String>, QueryError> {
+        let parts = self.parts()?;
+        let params = parts.iter().flat_map(|(_, question)| &question.params);
+        Ok(params.map(|param| param.name.clone()).collect())
+    }
+
     /// Heading and question of every part, the first being what the report is about.
     pub(crate) fn parts(&self) -> Result<Vec<(&'static str, Question)>, QueryError> {
         let first = std::iter::once((self.heading, self.question));

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
+use chrono::NaiveDate;
 
 use crate::model::{hex, sha256};
 use crate::query::{QueryError, Question, Session, bind, formatted, harmless, views_sha256};
@@ -37,34 +38,29 @@ pub async fn make(
     earlier: Option<&Session>,
     (author, now): (&str, &str),
 ) -> Result<Document, QueryError> {
-    if let Some(needed) = definition.needs.filter(|name| !given.contains_key(*name)) {
-        let reason = format!("{} needs -p {needed}=VALUE", definition.name);
-        return Err(QueryError::Question(reason));
-    }
     let questions = definition.parts()?;
-    let params = params(&questions, given);
-    let mut given = given.clone();
+    let params = params(definition, &questions, given)?;
+    let mut values = params.clone();
+    let mut asked = Vec::new();
     let mut parts: Vec<Part> = Vec::new();
     for (title, question) in questions {
-        // What only later parts take is no mistake in the first; what none takes is.
-        let own = |name: &str| question.params.iter().any(|param| param.name == name);
-        let values = given
-            .iter()
-            .filter(|(name, _)| own(name) || !params.contains_key(*name));
-        let sql = bind(
-            &question,
-            &values
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-        )?;
+        let own = values.iter().filter(|(name, _)| takes(&question, name));
+        let own = own.map(|(name, value)| (name.clone(), value.clone()));
+        let sql = bind(&question, &own.collect())?;
         let (columns, rows) = answer(session, &sql).await?;
         if parts.is_empty() {
-            given.insert(ABOUT.to_owned(), about(&columns, &rows));
+            if definition.of_one && rows.is_empty() {
+                return Err(QueryError::Question(
+                    "the lake knows no such identity".to_owned(),
+                ));
+            }
+            values.insert(ABOUT.to_owned(), about(session, &columns, &rows).await?);
         }
-        parts.push(part(title, question, sql, (columns, rows)));
+        parts.push(part(title, question, &sql, (columns, rows)));
+        asked.push(sql);
     }
     let changes = match earlier {
-        Some(earlier) => Some(changes(definition, &parts[0], earlier).await?),
+        Some(earlier) => Some(changes(definition, &asked[0], &parts[0], earlier).await?),
         None => None,
     };
     let provenance = Provenance {
@@ -87,21 +83,34 @@ pub async fn make(
     })
 }
 
-/// Which identities the rows of the first part are about, one a line.
-fn about(columns: &[String], rows: &[Vec<String>]) -> String {
+/// Which identities the rows of the first part are about, one a line: under every id that they ever had.
+async fn about(
+    session: &Session,
+    columns: &[String],
+    rows: &[Vec<String>],
+) -> Result<String, QueryError> {
     let Some(place) = columns.iter().position(|name| name == "identity_uid") else {
-        return String::new();
+        return Ok(String::new());
     };
-    let named: BTreeSet<&str> = rows.iter().map(|row| row[place].as_str()).collect();
-    named.into_iter().collect::<Vec<_>>().join("\n")
+    // Whoever names a subject may put a line break into it; questions look for it as a space.
+    let one_line = |uid: &str| uid.replace('\n', " ");
+    let mut named: BTreeSet<String> = rows.iter().map(|row| one_line(&row[place])).collect();
+    let earlier =
+        "SELECT identity_uid, merged_into_uid FROM identity WHERE merged_into_uid IS NOT NULL";
+    for ids in answer(session, earlier).await?.1 {
+        if named.contains(&one_line(&ids[1])) {
+            named.insert(one_line(&ids[0]));
+        }
+    }
+    Ok(named.into_iter().collect::<Vec<_>>().join("\n"))
 }
 
-fn part(title: &str, question: Question, sql: String, (columns, rows): Answer) -> Part {
+fn part(title: &str, question: Question, sql: &str, (columns, rows): Answer) -> Part {
     let rows = safe(rows);
     Part {
         title: title.to_owned(),
         question: question.asks,
-        sql,
+        sql: harmless(sql),
         controls: question.controls,
         caveats: question.caveats,
         rows_sha256: rows_sha256(&columns, &rows),
@@ -134,18 +143,65 @@ fn safe(mut rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
     rows
 }
 
+fn takes(question: &Question, name: &str) -> bool {
+    question.params.iter().any(|param| param.name == name)
+}
+
 /// Every value that the questions take, those that nobody gave too. Where two have another default, the first counts.
 fn params(
+    definition: &Definition,
     questions: &[(&str, Question)],
     given: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
+) -> Result<BTreeMap<String, String>, QueryError> {
     let mut params = BTreeMap::new();
     for param in questions.iter().flat_map(|(_, question)| &question.params) {
-        let value = given.get(&param.name).or(param.default.as_ref());
-        let value = || value.cloned().unwrap_or_default();
-        params.entry(param.name.clone()).or_insert_with(value);
+        let own = definition
+            .values
+            .iter()
+            .find(|(name, _)| *name == param.name);
+        let default = || {
+            own.map(|(_, value)| (*value).to_owned())
+                .or(param.default.clone())
+        };
+        if let Some(value) = given.get(&param.name).cloned().or_else(default) {
+            params.entry(param.name.clone()).or_insert(value);
+        }
     }
-    params
+    let wrong = |text: String| Err(QueryError::Question(text));
+    let known = |name: &String| questions.iter().any(|(_, question)| takes(question, name));
+    if let Some(unknown) = given.keys().find(|name| !known(name)) {
+        let takes: Vec<String> = definition.takes()?.into_iter().collect();
+        let takes = if takes.is_empty() {
+            "nothing".to_owned()
+        } else {
+            takes.join(", ")
+        };
+        return wrong(format!(
+            "{} takes no {unknown:?}; it takes {takes}",
+            definition.name
+        ));
+    }
+    let one = |text: &String| !text.is_empty() && !text.contains('\n');
+    if definition.of_one && !params.get(ABOUT).is_some_and(one) {
+        return wrong(format!(
+            "{} needs -p {ABOUT}=ID, one identity_uid",
+            definition.name
+        ));
+    }
+    let day = |name: &str| {
+        params
+            .get(name)
+            .map(|text| (text, text.parse::<NaiveDate>()))
+    };
+    match (day("first_day"), day("last_day")) {
+        (Some((text, Err(_))), _) | (_, Some((text, Err(_)))) => {
+            wrong(format!("{text:?} is no day like 2026-07-01"))
+        }
+        (Some((first, Ok(begin))), Some((last, Ok(end)))) if begin > end => wrong(format!(
+            "the period ends before it begins: {first} to {last}"
+        )),
+        _ => Ok(params),
+    }
 }
 
 /// How often each value of the column stands in the rows, the most frequent first.
@@ -169,10 +225,11 @@ fn tally(definition: &Definition, part: &Part) -> Vec<(String, u64)> {
 /// What came, went and moved in `part` since `earlier`.
 async fn changes(
     definition: &Definition,
+    sql: &str,
     part: &Part,
     earlier: &Session,
 ) -> Result<Changes, QueryError> {
-    let (columns, rows) = answer(earlier, &part.sql).await?;
+    let (columns, rows) = answer(earlier, sql).await?;
     let rows = safe(rows);
     let then = by_key(definition, &columns, &rows);
     let now = by_key(definition, &part.columns, &part.rows);

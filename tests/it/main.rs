@@ -17,6 +17,7 @@ mod cli;
 mod continuity;
 mod drive;
 mod enrich;
+mod evidence;
 mod faulty;
 mod hostile;
 mod ingest;

@@ -3,25 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use md5::{Digest, Md5};
+use keytrail::report::REPORTS;
 use serde_json::{Value, json};
 
 use super::investigate::{lake, lines, text, word};
 use super::keytrail;
 use super::statements::{done, own_lake, rows};
 
-const NAMES: [&str; 8] = [
-    "access-review",
-    "coverage",
-    "dormancy",
-    "evidence-pack",
-    "lifecycle",
-    "rotation",
-    "third-party",
-    "unattributed",
-];
-
-fn verified(file: &Path, data: &str) -> Result<(), String> {
+pub(super) fn verified(file: &Path, data: &str) -> Result<(), String> {
     let file = file.display().to_string();
     let output = keytrail(&["report", "verify", &file, "--data", data]);
     match output.status.code() {
@@ -35,27 +24,32 @@ fn verified(file: &Path, data: &str) -> Result<(), String> {
 fn every_report_in_every_form_is_what_the_lake_says() {
     let dir = tempfile::tempdir().unwrap();
     let data = lake();
-    for name in NAMES {
+    let busiest = rows(
+        &data,
+        "SELECT nhi_uid FROM events WHERE nhi_uid IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1",
+    );
+    let one = format!("identity={}", word(&busiest[0], "nhi_uid"));
+    for name in REPORTS.map(|report| report.name) {
         for form in ["md", "html", "csv", "json", "xlsx", "oscal.json"] {
             let file = dir.path().join(format!("{name}.{form}"));
             let shown = file.display().to_string();
-            done(&[
-                "report",
-                name,
-                "--data",
-                &data,
-                "-o",
-                &shown,
-                "--by",
-                "ines.kram",
-            ]);
+            let mut args = vec!["report", name, "--data", &data, "-o", &shown];
+            args.extend(["--by", "ines.kram"]);
+            if name == "identity" {
+                args.extend(["-p", &one]);
+            }
+            done(&args);
             done(&["report", "verify", &shown]);
             verified(&file, &data).unwrap();
         }
     }
     let listed = keytrail(&["report"]);
     let listed = text(&listed.stdout);
-    assert!(NAMES.iter().all(|name| listed.contains(name)), "{listed}");
+    assert!(
+        REPORTS.iter().all(|report| listed.contains(report.name)),
+        "{listed}"
+    );
+    assert!(listed.contains("takes high, low, medium"), "{listed}");
     let unknown = keytrail(&["report", "dormant", "--data", &data]);
     assert_eq!(unknown.status.code(), Some(2));
     let told = text(&unknown.stderr);
@@ -173,162 +167,6 @@ fn a_forged_report_is_found_by_the_lake() {
     }
 }
 
-/// What a report says, made with `values`.
-fn made(name: &str, data: &str, values: &[&str]) -> Value {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("report.json");
-    let shown = file.display().to_string();
-    let mut args = vec!["report", name, "--data", data, "-o", &shown];
-    args.extend(values.iter().flat_map(|value| ["-p", value]));
-    done(&args);
-    verified(&file, data).unwrap();
-    serde_json::from_slice(&fs::read(&file).unwrap()).unwrap()
-}
-
-fn part<'r>(report: &'r Value, title: &str) -> &'r Value {
-    let parts = report["parts"].as_array().unwrap();
-    let found = parts.iter().find(|part| part["title"] == title);
-    found.unwrap_or_else(|| panic!("{title}"))
-}
-
-fn cells<'r>(part: &'r Value, column: &str) -> Vec<&'r str> {
-    let columns = part["columns"].as_array().unwrap();
-    let place = columns.iter().position(|name| name == column).unwrap();
-    let rows = part["rows"].as_array().unwrap().iter();
-    rows.map(|row| row[place].as_str().unwrap()).collect()
-}
-
-/// Who is drawn follows from the seed alone, and everything else in the pack is about those.
-#[test]
-fn an_evidence_pack_is_about_whom_the_seed_draws() {
-    let data = lake();
-    let pack = made("evidence-pack", &data, &["sample=4", "actions=2"]);
-    let drawn = cells(&pack["parts"][0], "identity_uid");
-    assert_eq!(drawn.len(), 4);
-    // Anybody can draw them again, without a lake.
-    let machines = rows(&data, "SELECT identity_uid FROM machine_ever");
-    let mut machines: Vec<&str> = machines
-        .iter()
-        .map(|row| word(row, "identity_uid"))
-        .collect();
-    let population = machines.len().to_string();
-    assert_eq!(
-        cells(&pack["parts"][0], "population"),
-        [population.as_str(); 4]
-    );
-    machines.sort_by_cached_key(|uid| <[u8; 16]>::from(Md5::digest(format!("1 {uid}"))));
-    let mut expected = machines[..4].to_vec();
-    expected.sort_unstable();
-    assert_eq!(drawn, expected);
-    let other = made("evidence-pack", &data, &["sample=4", "seed=2"]);
-    assert_ne!(drawn, cells(&other["parts"][0], "identity_uid"));
-
-    for title in [
-        "Changes, and the tickets that allow them",
-        "Credentials",
-        "Use, by month",
-        "Actions, drawn among all",
-        "Findings, and what was decided",
-        "Decisions about access",
-    ] {
-        let about = cells(part(&pack, title), "identity_uid");
-        assert!(about.iter().all(|uid| drawn.contains(uid)), "{title}");
-    }
-    let actions = part(&pack, "Actions, drawn among all");
-    let booked_on = cells(actions, "identity_uid");
-    let booked = |uid: &&str| booked_on.iter().filter(|one| *one == uid).count();
-    assert!(!booked_on.is_empty() && booked_on.iter().all(|uid| booked(uid) <= 2));
-    let mut events = cells(actions, "event_uid");
-    // Each action can be proven.
-    let proof = keytrail(&["prove", events.remove(0), "--data", &data]);
-    assert!(proof.status.success(), "{}", text(&proof.stderr));
-    let use_by_month = part(&pack, "Use, by month");
-    assert!(!cells(use_by_month, "successes").is_empty());
-}
-
-/// The numbers of days that a pack says are those of the table.
-#[test]
-fn the_logs_behind_a_pack_are_told_with_their_gaps() {
-    let data = lake();
-    let pack = made(
-        "evidence-pack",
-        &data,
-        &["first_day=2026-08-02", "last_day=2026-08-05"],
-    );
-    let logs = part(&pack, "Logs that could have shown it");
-    let days = |column| -> Vec<i64> {
-        let cells = cells(logs, column).into_iter();
-        cells.map(|cell| cell.parse().unwrap()).collect()
-    };
-    let both = days("days_with_events")
-        .into_iter()
-        .zip(days("days_without_events"));
-    let both: Vec<(i64, i64)> = both.collect();
-    assert!(!both.is_empty());
-    assert!(
-        both.iter().all(|(with, without)| with + without <= 4),
-        "{both:?}"
-    );
-    assert!(both.iter().any(|(with, _)| *with > 0), "{both:?}");
-}
-
-#[test]
-fn the_history_of_one_identity_needs_the_identity() {
-    let data = lake();
-    let output = keytrail(&["report", "identity", "--data", &data]);
-    assert_eq!(output.status.code(), Some(2));
-    let told = text(&output.stderr);
-    assert!(told.contains("needs -p identity=VALUE"), "{told}");
-    let busiest = rows(
-        &data,
-        "SELECT nhi_uid FROM events WHERE nhi_uid IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1",
-    );
-    let uid = word(&busiest[0], "nhi_uid");
-    let report = made("identity", &data, &[&format!("identity={uid}")]);
-    assert_eq!(cells(&report["parts"][0], "identity_uid"), [uid]);
-    for title in [
-        "Use, by month",
-        "Operations that it uses",
-        "What it reached",
-    ] {
-        assert!(
-            !part(&report, title)["rows"].as_array().unwrap().is_empty(),
-            "{title}"
-        );
-    }
-    let nobody = made("identity", &data, &["identity=aws:user:NOBODY"]);
-    assert!(cells(&nobody["parts"][0], "identity_uid").is_empty());
-    assert!(cells(part(&nobody, "Use, by month"), "identity_uid").is_empty());
-}
-
-/// The same lake gives the same ids, and every row is an observation.
-#[test]
-fn oscal_tells_every_row_under_the_same_ids() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = lake();
-    let oscal = |name: &str| -> Value {
-        let file = dir.path().join(format!("{name}.oscal.json"));
-        let shown = file.display().to_string();
-        done(&["report", "evidence-pack", "--data", &data, "-o", &shown]);
-        serde_json::from_slice(&fs::read(&file).unwrap()).unwrap()
-    };
-    let (one, again) = (oscal("one"), oscal("again"));
-    let result = |report: &Value| report["assessment-results"]["results"][0].clone();
-    let observations = |report: &Value| result(report)["observations"].clone();
-    assert_eq!(observations(&one), observations(&again));
-    assert_eq!(
-        one["assessment-results"]["uuid"],
-        again["assessment-results"]["uuid"]
-    );
-    let pack = made("evidence-pack", &data, &[]);
-    let parts = pack["parts"].as_array().unwrap().iter();
-    let told: usize = parts
-        .map(|part| part["rows"].as_array().unwrap().len())
-        .sum();
-    assert_eq!(observations(&one).as_array().unwrap().len(), told);
-    assert_eq!(result(&one)["findings"], Value::Null, "no verdict of ours");
-}
-
 #[test]
 fn what_cannot_be_verified_is_not_written() {
     let dir = tempfile::tempdir().unwrap();
@@ -417,7 +255,7 @@ fn a_report_of_then_stays_and_the_difference_is_told() {
 }
 
 /// A call of the user `name` in `account`, on the day that is so many days before the last one.
-fn call(name: &str, account: &str, days_ago: i64, hour: i64) -> Value {
+pub(super) fn call(name: &str, account: &str, days_ago: i64, hour: i64) -> Value {
     let last = chrono::DateTime::parse_from_rfc3339("2026-10-30T00:00:00Z").unwrap();
     let at = last - chrono::TimeDelta::days(days_ago) + chrono::TimeDelta::hours(hour);
     json!({

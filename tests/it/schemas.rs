@@ -162,7 +162,7 @@ fn tests_judge_with_the_thresholds_that_users_have() {
 
 #[test]
 fn machines_are_those_that_sweeps_are_asked_about() {
-    let view = fs::read_to_string("queries/views/machine.sql").unwrap();
+    let view = fs::read_to_string("queries/views/machine_ever.sql").unwrap();
     let list = view.split("kind IN (").nth(1).unwrap();
     let list = list.split(')').next().unwrap();
     let kinds: Vec<&str> = list.split('\'').skip(1).step_by(2).collect();

@@ -31,11 +31,9 @@ pub(super) fn render(document: &Document) -> String {
         text += &line(&[name, value]);
     }
     for part in &document.parts {
-        text += &format!(
-            "\n{}\n\n```sql\n{}\n```\n",
-            safe(&part.title),
-            part.sql.trim_end()
-        );
+        let (title, sql) = (safe(&part.title), part.sql.trim_end());
+        let fence = fence(sql);
+        text += &format!("\n{title}\n\n{fence}sql\n{sql}\n{fence}\n");
     }
     text + "\n"
 }
@@ -52,6 +50,12 @@ fn rows(part: &Part) -> String {
         text += &line(row);
     }
     text
+}
+
+/// More backticks than stand beside each other in `code`: a name in a statement cannot end the block.
+fn fence(code: &str) -> String {
+    let runs = code.split(|c| c != '`').map(str::len);
+    "`".repeat(3.max(runs.max().unwrap_or(0) + 1))
 }
 
 fn line(cells: &[String]) -> String {
@@ -82,7 +86,13 @@ fn safe(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::safe;
+    use super::{fence, safe};
+
+    #[test]
+    fn no_name_ends_a_block_of_code() {
+        assert_eq!(fence("SELECT 1"), "```");
+        assert_eq!(fence("SELECT 'x\n```\n'"), "````");
+    }
 
     #[test]
     fn text_of_logs_stays_text() {

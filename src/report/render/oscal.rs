@@ -1,12 +1,14 @@
 //! OSCAL: assessment results that tools of auditors read (NIST OSCAL 1.2.1, model "assessment-results").
 //!
 //! Every row is an observation. No finding says that a control is satisfied: that is for the assessor, who sees what the logs
-//! cannot show. The ids follow from the ledger and the place in the report, so the same report has the same ids again.
+//! cannot show. The ids follow from the ledger, the questions and the answers, so the same report has the same ids again.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use uuid::{Builder, Uuid};
 
-use super::{Document, Part, facts};
+use super::{Document, Part, difference, facts};
 
 /// The release of OSCAL whose form it has.
 const OSCAL: &str = "1.2.1";
@@ -17,9 +19,21 @@ const NAMESPACE: &str = "urn:keytrail:report";
 /// Our ids are made in this one (RFC 9562, section 5.5); drawn once.
 const IDS: Uuid = Uuid::from_u128(0x5c0f_7a52_3e61_4d0b_9a86_0d5b_7f1e_42c9);
 
-/// What such a report bears on, as NIST SP 800-53 Rev. 5 names it: accounts and what becomes of those not used, least privilege,
-/// what is logged, identifiers and authenticators.
-const CONTROLS: [&str; 7] = ["ac-2", "ac-2.3", "ac-6", "au-2", "au-12", "ia-4", "ia-5"];
+/// What a report bears on, as NIST SP 800-53 Rev. 5 names it.
+fn controls(report: &str) -> &'static [&'static str] {
+    match report {
+        // Access is reviewed, and as little as is needed.
+        "access-review" | "third-party" => &["ac-2", "ac-6"],
+        // What is logged.
+        "coverage" | "unattributed" => &["au-2", "au-12"],
+        // Accounts that are not used.
+        "dormancy" => &["ac-2.3"],
+        "lifecycle" => &["ac-2", "ia-4", "ia-5"],
+        // Authenticators.
+        "rotation" => &["ia-5"],
+        _ => &["ac-2", "ac-2.3", "ac-6", "au-2", "au-12", "ia-4", "ia-5"],
+    }
+}
 
 pub(super) fn render(document: &Document) -> String {
     let from = &document.provenance;
@@ -48,36 +62,33 @@ pub(super) fn render(document: &Document) -> String {
 fn result(document: &Document, ids: &Ids) -> Value {
     let from = &document.provenance;
     let subject = document.subject();
-    let mut props: Vec<Value> = facts(document)
-        .into_iter()
-        .filter_map(|(name, value)| prop(&name, &value))
-        .collect();
-    let controls = document.controls().into_iter();
-    props.extend(controls.filter_map(|control| prop("control", control)));
+    let controls = controls(&from.report).iter();
+    let controls: Vec<Value> = controls.map(|id| json!({ "control-id": id })).collect();
     let mut remarks: Vec<&str> = vec!["What it does not show:"];
     remarks.extend(document.caveats());
+    let about = identities(subject);
     let mut observations = Vec::new();
     for part in &document.parts {
         for place in 0..part.rows.len() {
-            observations.push(observation(document, part, place, ids));
+            observations.push(observation(document, part, place, &about, ids));
         }
     }
+    let (start, end) = period(document);
     let mut result = json!({
         "uuid": ids.id("result"),
         "title": from.title,
         "description": subject.question,
-        "start": or(&from.logs.since, &committed(document)),
-        "end": or(&from.logs.until, &committed(document)),
-        "props": props,
-        "reviewed-controls": { "control-selections": [{
-            "include-controls": CONTROLS.map(|id| json!({ "control-id": id })),
-        }] },
+        "start": start,
+        "end": end,
+        "props": props(document),
+        "reviewed-controls": { "control-selections": [{ "include-controls": controls }] },
         "remarks": remarks.join("\n\n"),
     });
     // OSCAL has no empty lists.
-    let items: Vec<Value> = identities(subject)
-        .map(|(identity, place)| item(subject, identity, place, ids))
-        .collect();
+    let items = about
+        .iter()
+        .map(|(identity, place)| item(subject, identity, *place, ids));
+    let items: Vec<Value> = items.collect();
     if !items.is_empty() {
         result["local-definitions"] = json!({ "inventory-items": items });
     }
@@ -87,36 +98,68 @@ fn result(document: &Document, ids: &Ids) -> Value {
     result
 }
 
-/// The identities that a part is about, with the row in which each first stands.
-fn identities(part: &Part) -> impl Iterator<Item = (&str, usize)> {
-    let column = part.place("identity_uid");
-    let named = part
-        .rows
-        .iter()
-        .enumerate()
-        .filter_map(move |(place, row)| {
-            let identity = row.get(column?)?.as_str();
-            (!identity.is_empty()).then_some((identity, place))
-        });
-    let mut told = std::collections::BTreeSet::new();
-    named.filter(move |(identity, _)| told.insert(*identity))
+/// Everything that the other forms say of where the report comes from.
+fn props(document: &Document) -> Vec<Value> {
+    let facts = facts(document).into_iter();
+    let mut props: Vec<Value> = facts
+        .filter_map(|(name, value)| prop(&name, &value))
+        .collect();
+    let changes = difference(document).into_iter();
+    props.extend(changes.filter_map(|change| prop("changed", &change)));
+    let questions = document.parts.iter();
+    props.extend(questions.filter_map(|part| prop(&format!("SQL of {}", part.title), &part.sql)));
+    props
 }
 
+/// The days that were asked for, else what the logs tell of.
+fn period(document: &Document) -> (String, String) {
+    let from = &document.provenance;
+    let logs = (
+        or(&from.logs.since, &committed(document)),
+        or(&from.logs.until, &committed(document)),
+    );
+    // A period without a bound ends where the logs do.
+    let asked = |name, open| from.params.get(name).filter(|day| *day != open);
+    let begin = asked("first_day", "0001-01-01").map(|day| format!("{day}T00:00:00Z"));
+    let end = asked("last_day", "9999-12-31").map(|day| format!("{day}T23:59:59Z"));
+    (begin.unwrap_or(logs.0), end.unwrap_or(logs.1))
+}
+
+/// The identities that a part is about, with the row in which each first stands.
+fn identities(part: &Part) -> BTreeMap<&str, usize> {
+    let mut named = BTreeMap::new();
+    if let Some(column) = part.place("identity_uid") {
+        for (place, row) in part.rows.iter().enumerate() {
+            let identity = row[column].as_str();
+            if !identity.is_empty() {
+                named.entry(identity).or_insert(place);
+            }
+        }
+    }
+    named
+}
+
+/// An identity. Its names stand in properties, which are plain text: elsewhere OSCAL reads Markdown, and names come from whoever
+/// could write into a log.
 fn item(part: &Part, identity: &str, place: usize, ids: &Ids) -> Value {
     let name = part
         .place("display_name")
-        .and_then(|at| part.rows[place].get(at));
-    let name = name
-        .filter(|name| !name.is_empty())
-        .map_or(identity, String::as_str);
+        .map_or("", |at| part.rows[place][at].as_str());
+    let props = [prop("identity_uid", identity), prop("display_name", name)];
     json!({
         "uuid": ids.id(&format!("identity {identity}")),
-        "description": name,
-        "props": prop("identity_uid", identity).into_iter().collect::<Vec<_>>(),
+        "description": "An identity that acts in a cloud, as its properties name it.",
+        "props": props.into_iter().flatten().collect::<Vec<_>>(),
     })
 }
 
-fn observation(document: &Document, part: &Part, place: usize, ids: &Ids) -> Value {
+fn observation(
+    document: &Document,
+    part: &Part,
+    place: usize,
+    about: &BTreeMap<&str, usize>,
+    ids: &Ids,
+) -> Value {
     let row = &part.rows[place];
     let cells = part.columns.iter().zip(row);
     let props: Vec<Value> = cells
@@ -133,12 +176,10 @@ fn observation(document: &Document, part: &Part, place: usize, ids: &Ids) -> Val
         observation["props"] = props.into();
     }
     let identity = part.place("identity_uid").map(|at| row[at].as_str());
-    let subjects = || identities(document.subject()).map(|(known, _)| known);
-    if let Some(identity) = identity.filter(|identity| subjects().any(|known| known == *identity)) {
+    if let Some(identity) = identity.filter(|identity| about.contains_key(identity)) {
         observation["subjects"] = json!([{
             "subject-uuid": ids.id(&format!("identity {identity}")),
             "type": "inventory-item",
-            "title": identity,
         }]);
     }
     observation
@@ -163,14 +204,20 @@ fn or(text: &str, otherwise: &str) -> String {
     if text.is_empty() { otherwise } else { text }.to_owned()
 }
 
-/// Ids that follow from the state of the ledger, the report and its parameters.
+/// Ids that follow from what the report says: another epoch, another answer or another build's views have others.
 struct Ids(String);
 
 impl Ids {
     fn of(document: &Document) -> Self {
         let from = &document.provenance;
-        let root = from.ledger.get("root_hash").map_or("", String::as_str);
-        Self(format!("{root} {} {:?} ", from.report, from.params))
+        let mut name = format!("{}\n{}\n", from.report, from.views_sha256);
+        for (key, value) in from.ledger.iter().chain(&from.params) {
+            name += &format!("{key}={value}\n");
+        }
+        for part in &document.parts {
+            name += &format!("{}\n", part.rows_sha256);
+        }
+        Self(name)
     }
 
     /// A version 5 UUID.

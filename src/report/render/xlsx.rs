@@ -56,7 +56,8 @@ fn rows(part: &Part, sheet: &mut Worksheet) -> Result<(), XlsxError> {
                 None => sheet.write_string(row, at, short(cell))?,
             };
         }
-        if column == "decision" && last_row > 0 {
+        // To be filled in, as the access review's; what was decided already stays as it is.
+        if column == "decision" && last_row > 0 && cells().all(String::is_empty) {
             let words: Vec<&str> = ReviewDecision::ALL.iter().map(|one| one.name()).collect();
             let allowed = DataValidation::new().allow_list_strings(&words)?;
             sheet.add_data_validation(1, at, last_row, at, &allowed)?;
