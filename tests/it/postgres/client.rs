@@ -94,7 +94,7 @@ impl Client {
         drop(self.socket.write_all(&out));
     }
 
-    fn hear(&mut self) -> Result<Message, Refusal> {
+    pub(super) fn hear(&mut self) -> Result<Message, Refusal> {
         let mut bytes = [0; 8 << 10];
         loop {
             if let Some(message) = Message::parse(&mut self.heard).unwrap() {

@@ -323,10 +323,12 @@ fn a_query_that_never_ends_is_ended_and_others_are_served() {
         served.client("iris").begin(ENDLESS[0]);
     }
     answered(&mut other);
-    let large = "SELECT repeat('x', 2000) FROM events, generate_series(1, 100)";
+    let large = "SELECT repeat('x', 2000) FROM events, generate_series(1, 1000)";
     let mut slow = [served.client("iris"), served.client("vera")];
     slow.iter_mut().for_each(|client| client.begin(large));
-    std::thread::sleep(Duration::from_secs(1));
+    // Both have begun, so both places are theirs.
+    slow.iter_mut()
+        .for_each(|client| drop(client.hear().unwrap()));
     answered(&mut other);
     for client in &mut slow {
         assert_eq!(client.answer().err().unwrap().code, ENDED);
