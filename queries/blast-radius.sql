@@ -1,5 +1,5 @@
 -- question: What has this identity reached: tenants, services, resources, other identities?
--- param identity: identity_uid as the tables spell it
+-- param identity: identity_uid as the tables spell it; of several, one a line
 -- param days = 90: how far to look back
 -- controls: NHI5:2025, CC7.3, A.8.2, 7.2.5, PR.AA-05
 -- caveat: of the last `days` days that the lake knows, whatever period a report is about
@@ -13,7 +13,7 @@ done AS (
   FROM events
   WHERE event_date > (SELECT day FROM since)
     AND outcome <> 'failure'
-    AND (identity_uid = CAST(:identity AS VARCHAR) OR array_has(chain, CAST(:identity AS VARCHAR)))
+    AND (array_has(string_to_array(CAST(:identity AS VARCHAR), chr(10)), identity_uid) OR array_has_any(chain, string_to_array(CAST(:identity AS VARCHAR), chr(10))))
 ),
 reached AS (
   SELECT 'tenant' AS what, tenant_uid AS uid, event_time, read_only FROM done
@@ -22,7 +22,7 @@ reached AS (
   UNION ALL
   SELECT 'identity' AS what, acting_uid AS uid, event_time, read_only
   FROM done
-  WHERE acting_uid <> CAST(:identity AS VARCHAR)
+  WHERE NOT array_has(string_to_array(CAST(:identity AS VARCHAR), chr(10)), acting_uid)
   UNION ALL
   SELECT 'resource' AS what, unnest(resource_uids) AS uid, event_time, read_only FROM done
 )

@@ -8,6 +8,7 @@
 -- caveat: a sample is those with the lowest md5 of seed and identity_uid among all that the period knew, and anybody can draw it again; whoever chose the seed could choose the sample, so take one that the auditor names
 -- caveat: the population is the machine identities that logs and inventory told of by the end of the period, but for those deleted before it; one that only an inventory tells of counts from its import, or from when it says that it was created
 -- caveat: sessions of federated users and identities of other systems (federated_session, k8s_sa, gcp_sa, x509_workload, agent_user) are not drawn
+-- caveat: what was told of an identity under an earlier id stands in the other tables under that id
 -- caveat: owner, status, privilege, use, reviews and findings are as of the epoch of the lake, not as of the period
 WITH named AS (
   -- Under the id that counts, what was told under an earlier one too.

@@ -1,5 +1,5 @@
 -- question: How did this identity and its credentials come, change and go, and who saw to it?
--- param identity: identity_uid as the tables spell it
+-- param identity: identity_uid as the tables spell it; of several, one a line
 -- param rows = 1000: at most this many rows, earliest first
 -- controls: NHI1:2025, CC6.2, A.5.16, 10.2.1.5, PR.AA-01
 -- caveat: the earliest `rows` of all changes that the lake knows, whatever period a report is about
@@ -7,12 +7,12 @@
 WITH owned AS (
   SELECT DISTINCT credential_uid
   FROM credentials
-  WHERE identity_uid = CAST(:identity AS VARCHAR)
+  WHERE array_has(string_to_array(CAST(:identity AS VARCHAR), chr(10)), identity_uid)
 ),
 told AS (
   SELECT 'target' AS relation, l.*
   FROM lifecycle l
-  WHERE l.target_identity_uid = CAST(:identity AS VARCHAR)
+  WHERE array_has(string_to_array(CAST(:identity AS VARCHAR), chr(10)), l.target_identity_uid)
     OR (
       l.target_identity_uid IS NULL
       AND l.target_credential_uid IN (SELECT credential_uid FROM owned)
@@ -20,7 +20,7 @@ told AS (
   UNION ALL
   SELECT 'actor' AS relation, l.*
   FROM lifecycle l
-  WHERE l.actor_identity_uid = CAST(:identity AS VARCHAR)
+  WHERE array_has(string_to_array(CAST(:identity AS VARCHAR), chr(10)), l.actor_identity_uid)
 )
 SELECT
   t.event_time,

@@ -1,5 +1,5 @@
 -- question: Which operations does this identity really use, so that the others can be taken from it?
--- param identity: identity_uid whose permissions are used
+-- param identity: identity_uid whose permissions are used; of several, one a line
 -- param days = 90: how far to look back
 -- controls: NHI5:2025, CC6.3, A.8.2, 7.2.5.1, PR.AA-05
 -- caveat: of the last `days` days that the lake knows, whatever period a report is about
@@ -20,6 +20,6 @@ SELECT
   max(e.event_time) AS last_time
 FROM events e
 WHERE e.event_date > (SELECT day FROM since)
-  AND e.acting_uid = CAST(:identity AS VARCHAR)
+  AND array_has(string_to_array(CAST(:identity AS VARCHAR), chr(10)), e.acting_uid)
 GROUP BY e.service, e.operation, e.read_only
 ORDER BY e.service, e.operation, e.read_only

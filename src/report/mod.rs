@@ -92,17 +92,29 @@ async fn about(
     let Some(place) = columns.iter().position(|name| name == "identity_uid") else {
         return Ok(String::new());
     };
-    // Whoever names a subject may put a line break into it; questions look for it as a space.
-    let one_line = |uid: &str| uid.replace('\n', " ");
-    let mut named: BTreeSet<String> = rows.iter().map(|row| one_line(&row[place])).collect();
-    let earlier =
+    let merged =
         "SELECT identity_uid, merged_into_uid FROM identity WHERE merged_into_uid IS NOT NULL";
-    for ids in answer(session, earlier).await?.1 {
-        if named.contains(&one_line(&ids[1])) {
-            named.insert(one_line(&ids[0]));
-        }
+    let merged = answer(session, merged).await?.1;
+    let named = rows.iter().map(|row| row[place].as_str()).collect();
+    // Whoever names a subject may put a line break into it; questions look for it as a space.
+    let lines = under_every_id(named, &merged).into_iter();
+    let lines = lines.map(|uid| uid.replace('\n', " "));
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// `named` with the ids into which they were merged, and all that were merged into those.
+fn under_every_id<'u>(
+    mut named: BTreeSet<&'u str>,
+    merged: &'u [Vec<String>],
+) -> BTreeSet<&'u str> {
+    for (from, to) in [(0, 1), (1, 0)] {
+        let known = merged
+            .iter()
+            .filter(|ids| named.contains(ids[from].as_str()));
+        let others: Vec<&str> = known.map(|ids| ids[to].as_str()).collect();
+        named.extend(others);
     }
-    Ok(named.into_iter().collect::<Vec<_>>().join("\n"))
+    named
 }
 
 fn part(title: &str, question: Question, sql: &str, (columns, rows): Answer) -> Part {
@@ -315,4 +327,25 @@ async fn count(session: &Session, sql: &str) -> Result<u64, QueryError> {
         batch.column(0).as_primitive::<Int64Type>().value(0)
     });
     Ok(u64::try_from(value).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_named_is_meant_under_every_id() {
+        let ids = |from: &str, to: &str| vec![from.to_owned(), to.to_owned()];
+        let merged = [
+            ids("arn", "role"),
+            ids("name", "role"),
+            ids("else", "other"),
+        ];
+        for one in ["arn", "name", "role"] {
+            let all = under_every_id(BTreeSet::from([one]), &merged);
+            assert_eq!(all, BTreeSet::from(["arn", "name", "role"]), "{one}");
+        }
+        let alone = under_every_id(BTreeSet::from(["nobody"]), &merged);
+        assert_eq!(alone, BTreeSet::from(["nobody"]));
+    }
 }

@@ -157,7 +157,8 @@ def main() -> None:
         aim.write_text("".join(lines))
     run("replay", "--from", changed, "--data", lake)
     report = json.loads(run("report", "dormancy", "--data", lake, "-p", "active=yes", "--format", "json").stdout)
-    rows = [dict(zip(report["columns"], row)) for row in report["rows"]]
+    part = report["parts"][0]
+    rows = [dict(zip(part["columns"], row)) for row in part["rows"]]
     told = {row["identity_uid"] for row in rows}
     machines = {label["nhi_uid"] for label in year.labels.values()} & set(year.first)
     wrong = [f"{uid}: it is not in the report" for uid in sorted(machines - told)]
